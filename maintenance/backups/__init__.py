@@ -1,0 +1,1 @@
+"""Backups: a dump, its manifest, and what is kept."""

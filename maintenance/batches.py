@@ -1,0 +1,1 @@
+"""Bounded deletes: many short transactions instead of a long one."""

@@ -1,0 +1,1 @@
+"""Starting beat, and later its scheduler."""

@@ -1,0 +1,1 @@
+"""Caches: clearing them without eating the queue."""

@@ -1,0 +1,189 @@
+"""EVERY setting: ``settings.MAINTENANCE`` as frozen dataclasses. Keys are the field names in capitals."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from . import units
+from .errors import BadSetting, UnknownSetting
+
+Section = TypeVar("Section")
+
+
+class Kind(NamedTuple):
+    """How a setting's value is read, and what an operator is told when it cannot be."""
+
+    read: Callable[[Any], Any]
+    expected: str
+
+
+def setting(default: Any, kind: Kind, when: str) -> Any:
+    """Declare a setting: its default, how its value is read, and when you would change it."""
+    metadata = {"kind": kind, "when": when}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or int(value) != float(value) or int(value) < 1:
+        raise ValueError(value)
+    return int(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(value)
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    return tuple(_text(name).strip() for name in names)
+
+
+def _options(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise TypeError(value)
+    return dict(value)
+
+
+def _profiles(value: Any) -> dict[str, "Profile"]:
+    where = 'MAINTENANCE["WORKER"]["PROFILES"]'
+    return {name: section(Profile, entry, f'{where}["{name}"]') for name, entry in _options(value).items()}
+
+
+WHOLE = Kind(_whole, "a whole number from 1 up")
+NAME = Kind(_text, "a name")
+NAMES = Kind(_names, "a list of names")
+PATH = Kind(Path, "a path")
+DURATION = Kind(units.duration, "a duration such as 30s, 5m, 2h or 7d")
+SIZE = Kind(units.size, "a size such as 512MB")
+OPTIONS = Kind(_options, "a dict")
+PROFILES = Kind(_profiles, "a dict of profiles")
+CONCURRENCY = Kind(lambda value: value if value == "auto" else _whole(value), 'a whole number from 1 up, or "auto"')
+
+
+@dataclass(frozen=True)
+class Profile:
+    """``MAINTENANCE["WORKER"]["PROFILES"][name]``: run_worker's options under a name."""
+
+    queues: tuple[str, ...] | None = setting(None, NAMES, "This kind of worker consumes only these queues.")
+    pool: str | None = setting(None, NAME, "This kind of worker needs another pool.")
+    concurrency: int | str | None = setting(None, CONCURRENCY, "This kind of worker runs so many tasks at a time.")
+    hostname: str | None = setting(None, NAME, "Two kinds of worker share a host: give each its name, as heavy@%h.")
+    max_memory: int | None = setting(None, SIZE, "This kind of worker as a whole may use only so much memory.")
+    grace: Any = setting(None, DURATION, "Where this kind runs, another time lies between SIGTERM and SIGKILL.")
+
+
+@dataclass(frozen=True)
+class Worker:
+    """``MAINTENANCE["WORKER"]``: how run_worker plans."""
+
+    app: str | None = setting(None, NAME, "The Celery app (as for celery -A) is not found by itself.")
+    profiles: Mapping[str, Profile] = setting(dict, PROFILES, "You run several kinds of worker (--profile NAME).")
+    memory_per_child: int = setting(150_000_000, SIZE, "Your tasks need more or less; a memory limit is divided by it.")
+    database_connections: int | None = setting(None, WHOLE, "Your database allows few connections.")
+    grace: Any = setting(None, DURATION, "SIGKILL follows SIGTERM sooner or later than this host is known for.")
+
+
+@dataclass(frozen=True)
+class Broker:
+    """``MAINTENANCE["BROKER"]``: the embedded broker that run_broker starts."""
+
+    folder: Path | None = setting(None, PATH, "run_broker shall serve this project: the folder of its data and socket.")
+
+
+@dataclass(frozen=True)
+class Backups:
+    """``MAINTENANCE["BACKUPS"]``: where backups go and which are kept."""
+
+    root: Path = setting(Path("var/backups"), PATH, 'There is no STORAGES["backups"] and another folder is wanted.')
+    storage: str = setting("backups", NAME, "Backups go to another alias of STORAGES.")
+    databases: tuple[str, ...] = setting(("default",), NAMES, "The task backs up other databases too.")
+    keep_last: int | None = setting(None, WHOLE, "Older backups shall go: keep this many of each database.")
+
+
+@dataclass(frozen=True)
+class Results:
+    """``MAINTENANCE["RESULTS"]``: how long task results are kept."""
+
+    keep_for: Any = setting(None, DURATION, "Results live shorter or longer than CELERY_RESULT_EXPIRES says.")
+    batch_size: int = setting(5000, WHOLE, "One delete may touch more or fewer rows.")
+
+
+@dataclass(frozen=True)
+class Caches:
+    """``MAINTENANCE["CACHES"]``: what the scheduled clear_cache clears."""
+
+    clear: tuple[str, ...] = setting(("default",), NAMES, "Other aliases of CACHES shall be cleared.")
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """``settings.MAINTENANCE``: one dict, a section a subject."""
+
+    worker: Worker = setting(Worker, OPTIONS, "")
+    broker: Broker = setting(Broker, OPTIONS, "")
+    backups: Backups = setting(Backups, OPTIONS, "")
+    results: Results = setting(Results, OPTIONS, "")
+    caches: Caches = setting(Caches, OPTIONS, "")
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "worker": Worker,
+    "broker": Broker,
+    "backups": Backups,
+    "results": Results,
+    "caches": Caches,
+}
+
+
+def get() -> Maintenance:
+    """Return the project's settings as they are now (override_settings is followed).
+
+    Raises UnknownSetting and BadSetting, which name the key.
+    """
+    from django.conf import settings
+
+    given = getattr(settings, "MAINTENANCE", {})
+    if not isinstance(given, Mapping):
+        raise BadSetting(where="settings", key="MAINTENANCE", value=given, expected="a dict")
+    known = {name.upper(): name for name in SECTIONS}
+    sections = {}
+    for key, value in given.items():
+        _refuse_unknown(key, known, "MAINTENANCE")
+        sections[known[key]] = section(SECTIONS[known[key]], value, f'MAINTENANCE["{key}"]')
+    return Maintenance(**sections)
+
+
+def section(cls: type[Section], given: Any, where: str) -> Section:
+    """Return the dict ``given`` as an instance of the dataclass ``cls``. Raises UnknownSetting, BadSetting."""
+    if not isinstance(given, Mapping):
+        raise BadSetting(where=where.rpartition("[")[0], key=where.split('"')[-2], value=given, expected="a dict")
+    declared: dict[str, Field[Any]] = {entry.name.upper(): entry for entry in fields(cls)}  # type: ignore[arg-type]
+    values = {}
+    for key, value in given.items():
+        _refuse_unknown(key, declared, where)
+        values[declared[key].name] = _read(declared[key], key, value, where)
+    return cls(**values)
+
+
+def _read(entry: "Field[Any]", key: str, value: Any, where: str) -> Any:
+    if value is None and entry.default is None:
+        return None
+    kind: Kind = entry.metadata["kind"]
+    try:
+        return kind.read(value)
+    except (TypeError, ValueError) as error:
+        raise BadSetting(where=where, key=key, value=value, expected=kind.expected) from error
+
+
+def _refuse_unknown(key: object, known: Mapping[str, object], where: str) -> None:
+    if key in known:
+        return
+    near = difflib.get_close_matches(str(key).upper(), known, n=1)
+    suggestion = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
+    raise UnknownSetting(key=key, where=where, suggestion=suggestion)

@@ -1,0 +1,1 @@
+"""Health: whether background work is fine, and what to do if not."""

@@ -1,0 +1,85 @@
+"""Leases: one holder a name, for a while. The database's clock decides, so that hosts need not agree on time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
+from django.db.models import DateTimeField, ExpressionWrapper, Q, Value
+from django.db.models.functions import Now
+
+from .errors import LockHeld
+from .models import Lease
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A lease as found in the database."""
+
+    name: str
+    holder: str
+    since: datetime
+    expires: datetime
+    reason: str
+
+
+def acquire(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Take the lease ``name`` for ``ttl``; return False when another holder has it.
+
+    The same holder takes over its own lease, so that a redelivered task goes on where its first run was killed.
+    """
+    until = _after(ttl)
+    rows = Lease.objects.using(using)
+    free_or_ours = Q(expires__lte=Now()) | Q(holder=holder)
+    taken = rows.filter(free_or_ours, name=name).update(holder=holder, reason=reason, since=Now(), expires=until)
+    if taken:
+        return True
+    try:
+        with transaction.atomic(using=using):
+            rows.create(name=name, holder=holder, reason=reason, since=Now(), expires=until)
+    except IntegrityError:
+        return False
+    return True
+
+
+def renew(name: str, *, holder: str, ttl: timedelta, using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Extend our own, unexpired lease; return False when it is no longer ours."""
+    ours = Lease.objects.using(using).filter(name=name, holder=holder, expires__gt=Now())
+    return bool(ours.update(expires=_after(ttl)))
+
+
+def release(name: str, *, holder: str, using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Give the lease up; return False when it was no longer ours."""
+    deleted, _ = Lease.objects.using(using).filter(name=name, holder=holder).delete()
+    return bool(deleted)
+
+
+def find(name: str, *, using: str = DEFAULT_DB_ALIAS) -> Holding | None:
+    """Return the unexpired lease ``name``, or None."""
+    row = Lease.objects.using(using).filter(name=name, expires__gt=Now()).first()
+    if row is None:
+        return None
+    return Holding(row.name, row.holder, row.since, row.expires, row.reason)
+
+
+@contextmanager
+def held(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+    """Hold the lease for the length of a block. Raises LockHeld, which names the holder."""
+    if not acquire(name, holder=holder, ttl=ttl, reason=reason, using=using):
+        other = find(name, using=using)
+        if other is not None or not acquire(name, holder=holder, ttl=ttl, reason=reason, using=using):
+            raise LockHeld(
+                name=name,
+                holder=other.holder if other else "another process",
+                since=other.since.isoformat(timespec="seconds") if other else "just now",
+                expires=other.expires.isoformat(timespec="seconds") if other else "its end",
+            )
+    try:
+        yield
+    finally:
+        release(name, holder=holder, using=using)
+
+
+def _after(ttl: timedelta) -> ExpressionWrapper:
+    return ExpressionWrapper(Now() + Value(ttl), output_field=DateTimeField())

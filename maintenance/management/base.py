@@ -1,0 +1,60 @@
+"""What every command shares: foreseeable trouble becomes one line and its documented exit code."""
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
+from django.db.utils import DatabaseError, OperationalError
+
+from maintenance.errors import MaintenanceError
+
+
+class Command(BaseCommand):
+    """A command whose MaintenanceErrors end in ``CommandError`` with their own exit code."""
+
+    # Checks run in `manage.py check` and doctor: a worker must start even if a check complains.
+    requires_system_checks = []
+    verbosity = 1
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run, turning foreseeable trouble into one line on stderr."""
+        self.verbosity = options["verbosity"]
+        try:
+            return super().execute(*args, **options)
+        except MaintenanceError as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
+        except ImproperlyConfigured as error:
+            raise CommandError(f"The project is misconfigured: {error}", returncode=2) from error
+        except OperationalError as error:
+            message = f"The database cannot be used: {str(error).strip()}. Start it, or run `manage.py migrate`."
+            raise CommandError(message, returncode=69) from error
+        except DatabaseError as error:
+            message = f"The database refused: {str(error).strip()}. Run `manage.py migrate`, then try again."
+            raise CommandError(message, returncode=1) from error
+
+    def answer(self, text: str) -> None:
+        """Write the answer (stdout) unless ``-v 0``."""
+        if self.verbosity:
+            self.stdout.write(text)
+
+    def comment(self, text: str) -> None:
+        """Write commentary (stderr) unless ``-v 0``."""
+        if self.verbosity:
+            self.stderr.write(text, self.style.NOTICE)
+
+    def document(self, **facts: Any) -> None:
+        """Write one JSON document (stdout), its ``schema_version`` first."""
+        self.stdout.write(json.dumps({"schema_version": 1, **facts}, indent=2, default=_plain, ensure_ascii=False))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,91 @@
+"""Starting other programs: argv and environment as values, secrets redacted, nothing through a shell."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import NoReturn
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program to start. ``env`` is added to ours; ``secrets`` too, but never shown."""
+
+    args: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def environment(self) -> dict[str, str]:
+        """Return the whole environment of the child."""
+        return {**os.environ, **self.env, **self.secrets}
+
+
+def environment() -> Mapping[str, str]:
+    """Return this process' environment (a copy), for the doors that detect the host."""
+    return dict(os.environ)
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Return ``text`` with every secret replaced by ``**``."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "**")
+    return text
+
+
+def replace(command: Command) -> NoReturn:
+    """Become ``command`` (POSIX exec): same pid, so that signals reach it directly. Never returns."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(command.args[0], command.args, command.environment())  # noqa: S606
+
+
+def start(command: Command, *, dies_with_us: bool = False, own_group: bool = False) -> "subprocess.Popen[bytes]":
+    """Start ``command`` as a child. With ``dies_with_us`` the kernel kills it when we die (Linux)."""
+    new_group = subprocess.CREATE_NEW_PROCESS_GROUP if own_group and sys.platform == "win32" else 0
+    return subprocess.Popen(
+        command.args,
+        env=command.environment(),
+        preexec_fn=_die_with_parent(os.getpid()) if dies_with_us and sys.platform == "linux" else None,
+        start_new_session=own_group and sys.platform != "win32",
+        creationflags=new_group,
+    )
+
+
+def supervise(command: Command) -> int:
+    """Run ``command`` as a child, pass stop signals on to it, and return its exit code.
+
+    This is Windows' substitute for exec: SIGINT, SIGTERM and SIGBREAK reach the child as Ctrl-Break.
+    """
+    child = start(command, own_group=True)
+
+    def forward(signum: int, frame: FrameType | None) -> None:
+        stop(child, signum)
+
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    for name in names:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), forward)
+    return child.wait()
+
+
+def stop(child: "subprocess.Popen[bytes]", signum: int = signal.SIGTERM) -> None:
+    """Ask ``child`` to stop: Ctrl-Break on Windows, ``signum`` elsewhere. A child already gone is left alone."""
+    if child.poll() is None:
+        child.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
+
+
+def _die_with_parent(parent: int):  # type: ignore[no-untyped-def]
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def before_exec() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # we died between fork and prctl
+            os._exit(1)
+
+    return before_exec

@@ -1,0 +1,64 @@
+"""The host project's Celery app: found without configuration where the project follows Celery's guide."""
+
+import importlib.util
+from dataclasses import dataclass, field
+
+from celery import Celery
+from celery import _state as celery_state
+from celery.app.utils import find_app
+from kombu.utils.url import maybe_sanitize_url
+
+from .errors import CeleryAppMissing
+
+
+@dataclass(frozen=True)
+class Found:
+    """A Celery app, the name that ``celery -A`` knows it by, and why it is this one."""
+
+    app: Celery = field(repr=False)
+    name: str
+    reason: str
+
+    @property
+    def broker(self) -> str:
+        """The broker's URL with its password masked."""
+        return masked(self.app.conf.broker_read_url or self.app.conf.broker_url)
+
+
+def celery_app(*, flag: str | None, setting: str | None, settings_module: str) -> Found:
+    """Return the project's Celery app: the flag's, else the setting's, else the settings package's, else current_app.
+
+    Raises CeleryAppMissing, which lists what was tried, and lets import errors of a named app through as its cause.
+    """
+    for name, reason in ((flag, "-A"), (setting, 'MAINTENANCE["WORKER"]["APP"]')):
+        if name:
+            return Found(_import(name), name, reason)
+    parents = settings_module.split(".")[:-1]
+    packages = [".".join(parents[:length]) for length in range(len(parents), 0, -1)]
+    for package in packages:
+        if importlib.util.find_spec(f"{package}.celery") is not None:
+            return Found(_import(package), package, f"{package}.celery beside the settings")
+    current = (
+        celery_state.get_current_app() if celery_state._get_current_app() is not celery_state.default_app else None
+    )
+    main = getattr(current, "main", None)
+    if isinstance(current, Celery) and main and importlib.util.find_spec(main) is not None:
+        return Found(current, main, "the current app")
+    raise CeleryAppMissing(tried=", ".join(f"{package}.celery" for package in packages) or settings_module)
+
+
+def masked(url: object) -> str:
+    """Return a broker or cache URL (or a list of them) without passwords."""
+    if isinstance(url, list | tuple):
+        return ";".join(masked(each) for each in url)
+    return ";".join(str(maybe_sanitize_url(each)) for each in str(url or "memory://").split(";"))
+
+
+def _import(name: str) -> Celery:
+    try:
+        app = find_app(name)
+    except (ImportError, AttributeError) as error:
+        raise CeleryAppMissing(tried=f"{name}: {error}") from error
+    if not isinstance(app, Celery):
+        raise CeleryAppMissing(tried=f"{name}: it has no Celery app")
+    return app

@@ -1,0 +1,1 @@
+"""Sessions: removing the expired ones in bounded steps."""

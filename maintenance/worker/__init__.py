@@ -1,0 +1,1 @@
+"""Planning and starting a Celery worker."""

@@ -1,0 +1,1 @@
+"""The patterns of good Celery use, as running and tested code."""

