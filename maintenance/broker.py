@@ -130,11 +130,17 @@ def unreachable(app: Celery) -> str | None:
     if _is_redis(app):
         options |= {"socket_timeout": 4, "socket_connect_timeout": 4}
     connection = app.connection_for_write(connect_timeout=4, transport_options=options)
+    failures: tuple[type[BaseException], ...] = (
+        *connection.connection_errors,
+        *connection.channel_errors,
+        OSError,
+        KombuError,
+    )
     try:
         connection.connect()
         if _is_redis(app):
             connection.default_channel  # noqa: B018 - virtual transports connect when a channel opens
-    except (*connection.connection_errors, *connection.channel_errors, OSError, KombuError) as error:
+    except failures as error:
         return str(error).strip() or type(error).__name__
     finally:
         connection.release()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 from django.db.models import DateTimeField, ExpressionWrapper, Q, Value
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from .errors import LockHeld
@@ -81,5 +82,5 @@ def held(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: str
         release(name, holder=holder, using=using)
 
 
-def _after(ttl: timedelta) -> ExpressionWrapper:
+def _after(ttl: timedelta) -> Combinable:
     return ExpressionWrapper(Now() + Value(ttl), output_field=DateTimeField())

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import NoReturn
@@ -47,7 +47,7 @@ def replace(command: Command) -> NoReturn:
 
 def start(command: Command, *, dies_with_us: bool = False, own_group: bool = False) -> "subprocess.Popen[bytes]":
     """Start ``command`` as a child. With ``dies_with_us`` the kernel kills it when we die (Linux)."""
-    new_group = subprocess.CREATE_NEW_PROCESS_GROUP if own_group and sys.platform == "win32" else 0
+    new_group: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) if own_group else 0
     return subprocess.Popen(
         command.args,
         env=command.environment(),
@@ -80,7 +80,7 @@ def stop(child: "subprocess.Popen[bytes]", signum: int = signal.SIGTERM) -> None
         child.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
 
 
-def _die_with_parent(parent: int):  # type: ignore[no-untyped-def]
+def _die_with_parent(parent: int) -> Callable[[], None]:
     libc = ctypes.CDLL(None, use_errno=True)
 
     def before_exec() -> None:

@@ -3,8 +3,7 @@
 import importlib.util
 from dataclasses import dataclass, field
 
-from celery import Celery
-from celery import _state as celery_state
+from celery import Celery, current_app
 from celery.app.utils import find_app
 from kombu.utils.url import maybe_sanitize_url
 
@@ -38,12 +37,9 @@ def celery_app(*, flag: str | None, setting: str | None, settings_module: str) -
     for package in packages:
         if importlib.util.find_spec(f"{package}.celery") is not None:
             return Found(_import(package), package, f"{package}.celery beside the settings")
-    current = (
-        celery_state.get_current_app() if celery_state._get_current_app() is not celery_state.default_app else None
-    )
-    main = getattr(current, "main", None)
-    if isinstance(current, Celery) and main and importlib.util.find_spec(main) is not None:
-        return Found(current, main, "the current app")
+    main = current_app.main
+    if main and main != "default" and importlib.util.find_spec(main) is not None:
+        return Found(_import(main), main, "the current app")
     raise CeleryAppMissing(tried=", ".join(f"{package}.celery" for package in packages) or settings_module)
 
 
