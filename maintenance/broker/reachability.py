@@ -1,0 +1,62 @@
+"""Whether a project's broker answers, and waiting until it does."""
+
+import time
+from collections.abc import Callable
+
+from celery import Celery
+from kombu.exceptions import KombuError
+
+from maintenance.errors import Unavailable
+from maintenance.project import masked
+
+
+class BrokerUnreachable(Unavailable):
+    """The broker at {url} does not answer: {reason}."""
+
+    hint = "Start it (`manage.py run_broker` for the embedded one), or set CELERY_BROKER_URL or REDIS_URL."
+
+
+def wait(app: Celery, *, seconds: float, say: Callable[[str], None] = lambda line: None) -> None:
+    """Return once ``app``'s broker answers; ask again for ``seconds``. Raises BrokerUnreachable.
+
+    One attempt takes at most 5 s, also against a broker that accepts TCP and never answers.
+    """
+    deadline = time.monotonic() + seconds
+    told = False
+    while True:
+        reason = unreachable(app)
+        if reason is None:
+            return
+        if time.monotonic() >= deadline:
+            raise BrokerUnreachable(url=masked(app.conf.broker_read_url or app.conf.broker_url), reason=reason)
+        if not told:
+            say(f"Waiting up to {seconds:g}s for the broker at {masked(app.conf.broker_url)} ({reason}).")
+            told = True
+        time.sleep(min(0.5, max(0.0, deadline - time.monotonic())))
+
+
+def unreachable(app: Celery) -> str | None:
+    """Return why ``app``'s broker does not answer, or None when it does. Takes at most 5 s."""
+    options = dict(app.conf.broker_transport_options or {})
+    if _is_redis(app):
+        options |= {"socket_timeout": 4, "socket_connect_timeout": 4}
+    connection = app.connection_for_write(connect_timeout=4, transport_options=options)
+    failures: tuple[type[BaseException], ...] = (
+        *connection.connection_errors,
+        *connection.channel_errors,
+        OSError,
+        KombuError,
+    )
+    try:
+        connection.connect()
+        if _is_redis(app):
+            connection.default_channel  # noqa: B018 - virtual transports connect when a channel opens
+    except failures as error:
+        return str(error).strip().rstrip(".") or type(error).__name__
+    finally:
+        connection.release()
+    return None
+
+
+def _is_redis(app: Celery) -> bool:
+    return str(app.conf.broker_url or "").startswith(("redis", "sentinel", "valkey"))
