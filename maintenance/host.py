@@ -1,6 +1,6 @@
 """What machine this is: platform, memory limit, and the grace that its host gives."""
 
-import importlib.util
+import importlib
 import posixpath
 import sys
 from collections.abc import Mapping
@@ -61,9 +61,13 @@ def memory_limit(root: Path = CGROUP_ROOT, cgroup: Path = CGROUP_OF_THIS_PROCESS
     return min(found, default=None)
 
 
-def importable(module: str) -> bool:
-    """Return whether ``module`` is installed, without importing it."""
-    return importlib.util.find_spec(module) is not None
+def why_not_importable(module: str) -> str | None:
+    """Return why ``module`` cannot be used on this machine, or None when it can. Imports it."""
+    try:
+        importlib.import_module(module)
+    except (ImportError, AttributeError, NotImplementedError) as error:
+        return str(error)
+    return None
 
 
 def _cgroups(cgroup: Path) -> list[tuple[str, str, str]]:

@@ -63,15 +63,19 @@ def supervise(command: Command) -> int:
     This is Windows' substitute for exec: SIGINT, SIGTERM and SIGBREAK reach the child as Ctrl-Break.
     """
     child = start(command, own_group=True)
-
-    def forward(signum: int, frame: FrameType | None) -> None:
-        stop(child, signum)
-
-    names = ("SIGINT", "SIGTERM", "SIGBREAK")
-    for name in names:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), forward)
+    on_stop_signals(lambda: stop(child))
     return child.wait()
+
+
+def on_stop_signals(act: Callable[[], object]) -> None:
+    """Call ``act`` whenever this process is asked to stop: SIGINT, SIGTERM, or Windows' SIGBREAK."""
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        act()
+
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), handle)
 
 
 def stop(child: "subprocess.Popen[bytes]", signum: int = signal.SIGTERM) -> None:

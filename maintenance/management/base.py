@@ -1,15 +1,31 @@
 """What every command shares: foreseeable trouble becomes one line and its documented exit code."""
 
+import argparse
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.utils import DatabaseError, OperationalError
 
 from maintenance.errors import MaintenanceError
+
+Value = TypeVar("Value")
+
+
+def value(read: Callable[[str], Value]) -> Callable[[str], Value]:
+    """Return ``read`` as an argparse type that shows the reader's own words when it refuses."""
+
+    def convert(text: str) -> Value:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return convert
 
 
 class Command(BaseCommand):
@@ -18,6 +34,18 @@ class Command(BaseCommand):
     # Checks run in `manage.py check` and doctor: a worker must start even if a check complains.
     requires_system_checks = []
     verbosity = 1
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Return a parser whose errors are one line and exit code 2, from the shell and from call_command alike."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+
+        def error(message: str) -> NoReturn:
+            if self._called_from_command_line:
+                parser.exit(2, f"{parser.prog}: {message}. See `{parser.prog} --help`.\n")
+            raise CommandError(f"{message}.", returncode=2)
+
+        parser.error = error  # type: ignore[method-assign]
+        return parser
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run, turning foreseeable trouble into one line on stderr."""

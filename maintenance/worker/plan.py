@@ -1,0 +1,349 @@
+"""The worker plan: what to start and why. Pure: everything it knows is passed in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from maintenance.conf import Profile
+from maintenance.errors import ConfigurationError
+from maintenance.host import Hosting
+from maintenance.units import human_duration, human_size
+
+POOLS = ("prefork", "threads", "solo", "eventlet", "gevent")
+GREEN = ("eventlet", "gevent")
+RUNTIME = "maintenance.worker.runtime"
+DEFAULT_GRACE = timedelta(seconds=30)
+# Tasks on these pools wait for the network rather than compute.
+THREADS_PER_CPU = 4
+GREENLETS = 100
+
+
+class UnknownPool(ConfigurationError):
+    """{pool!r} is not a pool."""
+
+    hint = "Choose one of auto, prefork, threads, solo, eventlet, gevent."
+
+
+class PoolNotInstalled(ConfigurationError):
+    """The pool {pool!r} cannot be used: {reason}."""
+
+    hint = "Run `pip install {pool}`, or choose another --pool."
+
+
+class PoolNotOnWindows(ConfigurationError):
+    """The pool 'prefork' does not work on Windows."""
+
+    hint = "Use --pool auto, threads, eventlet or solo."
+
+
+class BadConcurrency(ConfigurationError):
+    """Concurrency {value!r} is not a whole number from 1 up."""
+
+    hint = "Pass -c auto, or a number such as -c 4."
+
+
+class QueueNotDeclared(ConfigurationError):
+    """Queue {queue!r} is not declared."""
+
+    hint = "Declared: {declared}. Correct the name, or add the queue to CELERY_TASK_QUEUES."
+
+
+class UnknownProfile(ConfigurationError):
+    """Profile {profile!r} is not declared."""
+
+    hint = 'Declared: {declared}. Add it to MAINTENANCE["WORKER"]["PROFILES"].'
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the operator asked for: run_worker's flags. None means: not given."""
+
+    pool: str | None = None
+    concurrency: str | None = None
+    queues: tuple[str, ...] | None = None
+    hostname: str | None = None
+    loglevel: str | None = None
+    max_memory: int | None = None
+    grace: timedelta | None = None
+    burst: bool = False
+    max_wait: timedelta = timedelta(0)
+    celery_args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the machine is and gives. Sizes in bytes."""
+
+    platform: str
+    python: str
+    cpus: int
+    cpu_reason: str
+    memory_limit: int | None = None
+    hosting: Hosting | None = None
+    unusable_pools: Mapping[str, str] = field(default_factory=dict)
+    """Pools that cannot be imported here, with the reason."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """What the host project's settings say."""
+
+    app: str
+    queues: tuple[str, ...]
+    creates_missing_queues: bool = True
+    pool: str | None = None
+    concurrency: int | str | None = None
+    soft_time_limit: float | None = None
+    time_limit: float | None = None
+    max_tasks_per_child: int | None = None
+    memory_per_child: int = 150_000_000
+    database_connections: int | None = None
+    grace: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """A worker about to be started: every value and, under the same name in ``reasons``, why."""
+
+    pool: str
+    concurrency: int
+    queues: tuple[str, ...]
+    grace_seconds: float
+    window_seconds: float
+    max_memory_per_child_kib: int | None
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    reasons: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+def plan(asked: Asked, *, machine: Machine, project: Project, profile: Profile | None = None) -> WorkerPlan:
+    """Return the plan: a flag wins over the profile, the profile over the settings, the settings over detection.
+
+    Raises UnknownPool, PoolNotInstalled, PoolNotOnWindows, BadConcurrency and QueueNotDeclared.
+    """
+    profile = profile or Profile()
+    pool, pool_reason = _pool(asked.pool, profile.pool, machine, project)
+    memory, memory_reason = _memory(asked.max_memory, profile.max_memory, machine)
+    concurrency, concurrency_reason = _concurrency(pool, asked, profile, memory, machine, project)
+    queues, queues_reason = _queues(asked.queues, profile.queues, project)
+    grace, grace_reason = _grace(asked.grace, profile.grace, machine, project)
+    window = max(1.0, grace - 5) if grace >= 10 else grace / 2
+    per_child, per_child_reason = _memory_per_child(pool, memory, memory_reason, concurrency, project)
+    environment = _environment(pool, window, asked)
+    chosen = {
+        "queues": queues if queues != project.queues else (),
+        "hostname": asked.hostname or profile.hostname,
+        "loglevel": asked.loglevel,
+        "spawn": pool == "prefork" and machine.platform == "darwin",
+    }
+    return WorkerPlan(
+        pool=pool,
+        concurrency=concurrency,
+        queues=queues,
+        grace_seconds=grace,
+        window_seconds=window,
+        max_memory_per_child_kib=per_child,
+        argv=_argv(machine.python, project.app, pool, concurrency, per_child, window, asked.celery_args, **chosen),
+        env=environment,
+        reasons={
+            "pool": pool_reason,
+            "concurrency": concurrency_reason,
+            "queues": queues_reason,
+            "grace_seconds": grace_reason,
+            "max_memory_per_child_kib": per_child_reason,
+        },
+        warnings=_warnings(pool, asked, memory, project),
+    )
+
+
+def profile_named(name: str | None, profiles: Mapping[str, Profile]) -> Profile:
+    """Return the profile of that name (an empty one for None). Raises UnknownProfile."""
+    if name is None:
+        return Profile()
+    if name not in profiles:
+        raise UnknownProfile(profile=name, declared=", ".join(profiles) or "none")
+    return profiles[name]
+
+
+def _pool(flag: str | None, of_profile: str | None, machine: Machine, project: Project) -> tuple[str, str]:
+    sources = ((flag, "--pool"), (of_profile, "the profile"), (project.pool, "CELERY_WORKER_POOL"))
+    for name, source in sources:
+        if name and name != "auto":
+            return _usable_pool(name, machine), f"asked for by {source}"
+        if name == "auto":
+            break
+    if machine.platform == "linux":
+        return "prefork", "Linux: processes use every CPU and honour every limit"
+    if machine.platform == "darwin":
+        return "prefork", "macOS: processes, started by spawn because fork is unsafe there"
+    if machine.platform != "win32":
+        return "prefork", f"{machine.platform}: a POSIX system runs processes"
+    eventlet = machine.unusable_pools.get("eventlet")
+    if eventlet is None:
+        return "eventlet", "Windows: prefork does not work there, and eventlet is installed"
+    threads = machine.unusable_pools.get("threads")
+    if threads is None:
+        return "threads", f"Windows: prefork does not work there, eventlet cannot be used ({eventlet})"
+    return "solo", f"Windows: prefork does not work there, eventlet ({eventlet}) and threads ({threads}) cannot be used"
+
+
+def _usable_pool(name: str, machine: Machine) -> str:
+    name = "prefork" if name == "processes" else name
+    if name not in POOLS:
+        raise UnknownPool(pool=name)
+    if name == "prefork" and machine.platform == "win32":
+        raise PoolNotOnWindows()
+    if name in machine.unusable_pools:
+        raise PoolNotInstalled(pool=name, reason=machine.unusable_pools[name])
+    return name
+
+
+def _memory(flag: int | None, of_profile: int | None, machine: Machine) -> tuple[int | None, str]:
+    if flag is not None:
+        return flag, "--max-memory"
+    if of_profile is not None:
+        return of_profile, "the profile"
+    if machine.memory_limit is not None:
+        return machine.memory_limit, "the cgroup"
+    return None, "no limit found"
+
+
+def _concurrency(
+    pool: str, asked: Asked, profile: Profile, memory: int | None, machine: Machine, project: Project
+) -> tuple[int, str]:
+    if pool == "solo":
+        return 1, "solo runs one task at a time"
+    sources = (
+        (asked.concurrency, "asked for by -c"),
+        (profile.concurrency, "asked for by the profile"),
+        (project.concurrency, "CELERY_WORKER_CONCURRENCY"),
+    )
+    for value, source in sources:
+        if value is not None and str(value).lower() != "auto":
+            return _number(value), source
+        if value is not None:
+            break
+    return _automatic(pool, memory, machine, project)
+
+
+def _number(value: int | str) -> int:
+    if not str(value).isdecimal() or int(value) < 1:
+        raise BadConcurrency(value=value)
+    return int(value)
+
+
+def _automatic(pool: str, memory: int | None, machine: Machine, project: Project) -> tuple[int, str]:
+    limits: list[tuple[int, str]] = []
+    if pool in GREEN:
+        limits.append((GREENLETS, f"{pool}: tasks wait rather than compute"))
+    elif pool == "threads":
+        count = machine.cpus * THREADS_PER_CPU
+        limits.append((count, f"threads: {THREADS_PER_CPU} a CPU, {machine.cpu_reason}"))
+    else:
+        limits.append((machine.cpus, machine.cpu_reason))
+    if memory is not None and pool == "prefork":
+        fits = max(1, (memory - project.memory_per_child) // project.memory_per_child)
+        text = f"memory {human_size(memory)}, {human_size(project.memory_per_child)} for the parent and each child"
+        limits.append((fits, text))
+    if project.database_connections is not None:
+        limits.append((project.database_connections, f"{project.database_connections} database connections"))
+    binding = min(limits, key=lambda limit: limit[0])
+    others = "; ".join(f"{text} would allow {count}" for count, text in limits if (count, text) != binding)
+    return max(1, binding[0]), f"{binding[1]} (the smallest limit{': ' + others if others else ''})"
+
+
+def _queues(
+    flag: tuple[str, ...] | None, of_profile: tuple[str, ...] | None, project: Project
+) -> tuple[tuple[str, ...], str]:
+    chosen, reason = (flag, "-Q") if flag else (of_profile, "the profile")
+    if not chosen:
+        return project.queues, "all declared queues"
+    unknown = [queue for queue in chosen if queue not in project.queues]
+    if unknown and not project.creates_missing_queues:
+        raise QueueNotDeclared(queue=unknown[0], declared=", ".join(project.queues))
+    return chosen, f"asked for by {reason}"
+
+
+def _grace(
+    flag: timedelta | None, of_profile: timedelta | None, machine: Machine, project: Project
+) -> tuple[float, str]:
+    sources = (
+        (flag, "--grace"),
+        (of_profile, "the profile"),
+        (project.grace, 'MAINTENANCE["WORKER"]["GRACE"]'),
+    )
+    for value, source in sources:
+        if value is not None:
+            return value.total_seconds(), source
+    if machine.hosting is not None:
+        return machine.hosting.grace.total_seconds(), machine.hosting.reason
+    return DEFAULT_GRACE.total_seconds(), "no known host: the usual time between SIGTERM and SIGKILL"
+
+
+def _memory_per_child(
+    pool: str, memory: int | None, source: str, concurrency: int, project: Project
+) -> tuple[int | None, str]:
+    if memory is None:
+        return None, source
+    if pool != "prefork":
+        return None, f"the pool {pool} has no children to replace"
+    share = max(memory - project.memory_per_child, memory // 2) // concurrency
+    return share // 1024, f"{human_size(memory)} ({source}) less the parent, shared by {concurrency}"
+
+
+def _environment(pool: str, window: float, asked: Asked) -> dict[str, str]:
+    # billiard reads REMAP_SIGTERM when it is imported, so it must be there before Celery starts. Only prefork
+    # survives the cold shutdown that it means: elsewhere a running task would be failed and acknowledged.
+    environment = {"REMAP_SIGTERM": "SIGQUIT" if pool == "prefork" else "", "MAINTENANCE_WORKER_POOL": pool}
+    if pool != "prefork":
+        environment["MAINTENANCE_WORKER_WINDOW"] = f"{window:g}"
+    if asked.burst:
+        environment["MAINTENANCE_WORKER_BURST"] = f"{asked.max_wait.total_seconds():g}"
+    return environment
+
+
+def _argv(
+    python: str,
+    app: str,
+    pool: str,
+    concurrency: int,
+    per_child: int | None,
+    window: float,
+    extra: tuple[str, ...],
+    **chosen: Any,
+) -> tuple[str, ...]:
+    # "processes" is prefork's other name: Celery lets CELERY_WORKER_POOL override a plain "prefork".
+    name = "processes" if pool == "prefork" else pool
+    argv = [python, "-m", "celery", "-A", app, "worker", "--pool", name, "--concurrency", str(concurrency)]
+    argv += ["--loglevel", chosen["loglevel"] or "INFO", "--include", RUNTIME]
+    if chosen["queues"]:
+        argv += ["--queues", ",".join(chosen["queues"])]
+    if chosen["hostname"]:
+        argv += ["--hostname", chosen["hostname"]]
+    if per_child is not None:
+        argv += ["--max-memory-per-child", str(per_child)]
+    if chosen["spawn"]:
+        argv += ["--pool-start-method", "spawn"]
+    argv += extra
+    if pool == "prefork":
+        argv.append(f"worker_soft_shutdown_timeout={window:g}")
+    return tuple(argv)
+
+
+def _warnings(pool: str, asked: Asked, memory: int | None, project: Project) -> tuple[str, ...]:
+    if pool == "prefork":
+        return ()
+    ignored = []
+    if project.soft_time_limit:
+        ignored.append(f"soft time limits ({human_duration(project.soft_time_limit)})")
+    if project.time_limit and pool != "gevent":
+        ignored.append(f"time limits ({human_duration(project.time_limit)})")
+    if project.max_tasks_per_child:
+        ignored.append(f"max-tasks-per-child ({project.max_tasks_per_child})")
+    if asked.max_memory is not None and memory is not None:
+        ignored.append(f"--max-memory ({human_size(memory)})")
+    if pool == "solo" and asked.concurrency not in (None, "auto", "1"):
+        ignored.append(f"-c {asked.concurrency}")
+    return tuple(f"The pool {pool} ignores {text}." for text in ignored)

@@ -1,0 +1,1 @@
+"""An app with tasks whose every start and end is written down."""

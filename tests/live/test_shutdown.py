@@ -1,0 +1,72 @@
+"""SIGTERM loses nothing: on every pool, tasks longer than the grace run again after the restart."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import Process, Project, wait_for
+from tests.servers import Valkey
+
+READY = r"ready\."
+
+
+class Traced:
+    """A project whose traced tasks can be sent, and their trace read."""
+
+    def __init__(self, project: Project, trace: Path) -> None:
+        self.project, self.trace = project, trace
+
+    def send(self, task: str, *, count: int, seconds: float) -> None:
+        self.project.python(
+            f"from tests.live.app import tasks\nfor i in range({count}): tasks.{task}.delay(f't{{i}}', {seconds})"
+        )
+
+    def worker(self, *args: str) -> Process:
+        process = self.project.start("run_worker", *args)
+        process.wait_for_line(READY)
+        return process
+
+    def names(self, event: str) -> Counter[str]:
+        lines = self.trace.read_text().splitlines() if self.trace.exists() else []
+        return Counter(line.split()[1] for line in lines if line.startswith(event))
+
+
+@pytest.fixture
+def traced(tmp_path: Path, valkey: Valkey) -> Iterator[Traced]:
+    """opsproject with the traced tasks, on a private Valkey."""
+    trace = tmp_path / "trace"
+    project = Project(tmp_path / "project", settings="tests.live.settings", REDIS_URL=valkey.url, TRACE=str(trace))
+    project.manage("migrate", "--no-input", "-v", "0")
+    yield Traced(project, trace)
+    project.close()
+
+
+@pytest.mark.parametrize(
+    ("pool", "running"), [("prefork", 20), ("threads", 20), ("eventlet", 20), ("gevent", 20), ("solo", 1)]
+)
+def test_tasks_longer_than_the_grace_run_again_after_a_restart(traced: Traced, pool: str, running: int) -> None:
+    traced.send("work", count=20, seconds=4)
+    worker = traced.worker("--pool", pool, "-c", "20", "--grace", "3")
+    wait_for(lambda: len(traced.names("start")) >= running, about=f"{running} running tasks")
+    assert worker.terminate(seconds=12) == 0, worker.output
+    assert not traced.names("finish"), "the tasks were longer than the grace"
+    # The rest of the life of these tasks need not take as long.
+    again = traced.worker("--pool", "threads", "-c", "20")
+    wait_for(lambda: len(traced.names("finish")) == 20, seconds=25, about="20 finished tasks")
+    assert again.terminate() == 0, again.output
+    assert set(traced.names("finish").values()) == {1}, "each task finished once"
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "eventlet", "gevent", "solo"])
+def test_tasks_shorter_than_the_window_finish_and_are_not_sent_again(traced: Traced, pool: str) -> None:
+    traced.send("work", count=4, seconds=1)
+    worker = traced.worker("--pool", pool, "-c", "4", "--grace", "6")
+    wait_for(lambda: traced.names("start"), about="a running task")
+    assert worker.terminate(seconds=15) == 0, worker.output
+    finished = traced.names("finish")
+    assert finished, "what runs shorter than the window finishes"
+    again = traced.worker("--burst", "-c", "4")
+    assert again.wait(seconds=25) == 0, again.output
+    assert traced.names("finish") == Counter({f"t{i}": 1 for i in range(4)})
