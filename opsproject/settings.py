@@ -154,8 +154,10 @@ if _cache_url or _redis_url:
             verify=_tls_verify,
         )
     }
-else:
+elif _embedded.broker_url == CELERY_BROKER_URL:
     CACHES = {"default": _embedded.cache}
+else:
+    CACHES = {"default": embedded(VAR_DIR / "broker", kind="filesystem").cache}  # nothing serves the embedded Redis
 
 # --- Celery, in the order of its guide. https://docs.celeryq.dev/en/stable/userguide/configuration.html
 CELERY_TIMEZONE = TIME_ZONE
@@ -182,7 +184,7 @@ if _on_redis:
         "retry_on_timeout": False,
     }
 elif CELERY_BROKER_URL.startswith("filesystem"):
-    CELERY_BROKER_TRANSPORT_OPTIONS = _embedded.transport_options
+    CELERY_BROKER_TRANSPORT_OPTIONS = connections.filesystem(VAR_DIR / "broker")
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
 CELERY_BROKER_CONNECTION_TIMEOUT = 5

@@ -4,7 +4,18 @@ Where no such server exists, kombu's filesystem transport takes its place and no
 ``embedded`` is called while settings are being read: nothing here touches django.conf at import.
 """
 
-from .address import Embedded, embedded, find_server, socket_path
+from .address import Embedded, embedded, filesystem_folders, find_server, socket_path
+from .folder import make_all
 from .reachability import BrokerUnreachable, unreachable, wait
 
-__all__ = ["BrokerUnreachable", "Embedded", "embedded", "find_server", "socket_path", "unreachable", "wait"]
+__all__ = [
+    "BrokerUnreachable",
+    "Embedded",
+    "embedded",
+    "filesystem_folders",
+    "find_server",
+    "make_all",
+    "socket_path",
+    "unreachable",
+    "wait",
+]

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux, with the closing NUL.
 LONGEST_SOCKET_PATH = 100
+_FOLDERS = ("data_folder_in", "data_folder_out", "control_folder")
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,9 @@ def socket_path(folder: Path) -> Path:
 def socket_url(socket: Path) -> str:
     """Return Celery's broker_url for database 0 behind ``socket``."""
     return f"redis+socket://{quote(str(socket))}?virtual_host=0"
+
+
+def filesystem_folders(options: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Return the folders that kombu's filesystem transport needs, each once."""
+    names = (*_FOLDERS, "processed_folder") if options.get("store_processed") else _FOLDERS
+    return tuple(dict.fromkeys(Path(options[name]) for name in names if name in options))

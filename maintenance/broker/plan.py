@@ -8,10 +8,8 @@ from typing import Any
 
 from maintenance.project import masked
 
-from .address import socket_path, socket_url
+from .address import filesystem_folders, socket_path, socket_url
 from .server import Ready, Server, ServerMissing
-
-_FOLDERS = ("data_folder_in", "data_folder_out", "control_folder")
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,6 @@ def plan(*, broker_url: object, options: Mapping[str, Any], folder: Path | None,
         raise ServerMissing(socket=str(socket))
     reason = f"The embedded broker of {str(folder)!r}, at {str(socket)!r}."
     return Plan("valkey", shown, reason, server=Server(binary, folder.resolve(), socket))
-
-
-def filesystem_folders(options: Mapping[str, Any]) -> tuple[Path, ...]:
-    """Return the folders that kombu's filesystem transport needs, each once."""
-    names = (*_FOLDERS, "processed_folder") if options.get("store_processed") else _FOLDERS
-    return tuple(dict.fromkeys(Path(options[name]) for name in names if name in options))
 
 
 def explain(chosen: Plan) -> str:
