@@ -51,7 +51,7 @@ class UnknownSetting(ConfigurationError):
 
 
 class BadSetting(ConfigurationError):
-    """{where}[{key!r}] = {value!r} is not {expected}."""
+    """{where}[{key!r}] is {value!r}: it must be {expected}."""
 
 
 class AppNotInstalled(ConfigurationError):
@@ -84,3 +84,10 @@ class CannotWrite(MaintenanceError):
 
     exit_code = 73
     hint = "Make it writable for this user, or choose another place."
+
+
+class NotConfirmed(MaintenanceError):
+    """Not confirmed: nothing was changed."""
+
+    exit_code = 4
+    hint = "Answer y, or pass --noinput where nobody can answer."

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.utils import DatabaseError, OperationalError
 
-from maintenance.errors import MaintenanceError
+from maintenance.errors import MaintenanceError, NotConfirmed
 
 Value = TypeVar("Value")
 
@@ -40,7 +41,7 @@ class Command(BaseCommand):
         parser = super().create_parser(prog_name, subcommand, **kwargs)
 
         def error(message: str) -> NoReturn:
-            if self._called_from_command_line:
+            if getattr(self, "_called_from_command_line", False):
                 parser.exit(2, f"{parser.prog}: {message}. See `{parser.prog} --help`.\n")
             raise CommandError(f"{message}.", returncode=2)
 
@@ -72,6 +73,16 @@ class Command(BaseCommand):
         """Write commentary (stderr) unless ``-v 0``."""
         if self.verbosity:
             self.stderr.write(text, self.style.NOTICE)
+
+    def confirm(self, question: str, *, interactive: bool) -> None:
+        """Ask on the terminal; Enter means no. Raises NotConfirmed, also where there is no terminal."""
+        if not interactive:
+            return
+        if not sys.stdin.isatty():
+            raise NotConfirmed()
+        self.stderr.write(f"{question} [y/N]", ending=" ")
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise NotConfirmed()
 
     def document(self, **facts: Any) -> None:
         """Write one JSON document (stdout), its ``schema_version`` first."""

@@ -1,22 +1,20 @@
 """The worker plan: what to start and why. Pure: everything it knows is passed in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from maintenance.conf import Profile
 from maintenance.errors import ConfigurationError
-from maintenance.host import Hosting
 from maintenance.units import human_duration, human_size
 
+from . import sizing
+from .facts import Asked, Machine, Project
+
 POOLS = ("prefork", "threads", "solo", "eventlet", "gevent")
-GREEN = ("eventlet", "gevent")
 RUNTIME = "maintenance.worker.runtime"
 DEFAULT_GRACE = timedelta(seconds=30)
-# Tasks on these pools wait for the network rather than compute.
-THREADS_PER_CPU = 4
-GREENLETS = 100
 
 
 class UnknownPool(ConfigurationError):
@@ -37,12 +35,6 @@ class PoolNotOnWindows(ConfigurationError):
     hint = "Use --pool auto, threads, eventlet or solo."
 
 
-class BadConcurrency(ConfigurationError):
-    """Concurrency {value!r} is not a whole number from 1 up."""
-
-    hint = "Pass -c auto, or a number such as -c 4."
-
-
 class QueueNotDeclared(ConfigurationError):
     """Queue {queue!r} is not declared."""
 
@@ -53,53 +45,6 @@ class UnknownProfile(ConfigurationError):
     """Profile {profile!r} is not declared."""
 
     hint = 'Declared: {declared}. Add it to MAINTENANCE["WORKER"]["PROFILES"].'
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the operator asked for: run_worker's flags. None means: not given."""
-
-    pool: str | None = None
-    concurrency: str | None = None
-    queues: tuple[str, ...] | None = None
-    hostname: str | None = None
-    loglevel: str | None = None
-    max_memory: int | None = None
-    grace: timedelta | None = None
-    burst: bool = False
-    max_wait: timedelta = timedelta(0)
-    celery_args: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What the machine is and gives. Sizes in bytes."""
-
-    platform: str
-    python: str
-    cpus: int
-    cpu_reason: str
-    memory_limit: int | None = None
-    hosting: Hosting | None = None
-    unusable_pools: Mapping[str, str] = field(default_factory=dict)
-    """Pools that cannot be imported here, with the reason."""
-
-
-@dataclass(frozen=True)
-class Project:
-    """What the host project's settings say."""
-
-    app: str
-    queues: tuple[str, ...]
-    creates_missing_queues: bool = True
-    pool: str | None = None
-    concurrency: int | str | None = None
-    soft_time_limit: float | None = None
-    time_limit: float | None = None
-    max_tasks_per_child: int | None = None
-    memory_per_child: int = 150_000_000
-    database_connections: int | None = None
-    grace: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -125,12 +70,12 @@ def plan(asked: Asked, *, machine: Machine, project: Project, profile: Profile |
     """
     profile = profile or Profile()
     pool, pool_reason = _pool(asked.pool, profile.pool, machine, project)
-    memory, memory_reason = _memory(asked.max_memory, profile.max_memory, machine)
-    concurrency, concurrency_reason = _concurrency(pool, asked, profile, memory, machine, project)
+    memory, memory_reason = sizing.memory_limit(asked.max_memory, profile.max_memory, machine)
+    concurrency, concurrency_reason = sizing.concurrency(pool, asked, profile, memory, machine, project)
     queues, queues_reason = _queues(asked.queues, profile.queues, project)
     grace, grace_reason = _grace(asked.grace, profile.grace, machine, project)
     window = max(1.0, grace - 5) if grace >= 10 else grace / 2
-    per_child, per_child_reason = _memory_per_child(pool, memory, memory_reason, concurrency, project)
+    per_child, per_child_reason = sizing.memory_per_child(pool, memory, memory_reason, concurrency, project)
     environment = _environment(pool, window, asked)
     chosen = {
         "queues": queues if queues != project.queues else (),
@@ -200,60 +145,6 @@ def _usable_pool(name: str, machine: Machine) -> str:
     return name
 
 
-def _memory(flag: int | None, of_profile: int | None, machine: Machine) -> tuple[int | None, str]:
-    if flag is not None:
-        return flag, "--max-memory"
-    if of_profile is not None:
-        return of_profile, "the profile"
-    if machine.memory_limit is not None:
-        return machine.memory_limit, "the cgroup"
-    return None, "no limit found"
-
-
-def _concurrency(
-    pool: str, asked: Asked, profile: Profile, memory: int | None, machine: Machine, project: Project
-) -> tuple[int, str]:
-    if pool == "solo":
-        return 1, "solo runs one task at a time"
-    sources = (
-        (asked.concurrency, "asked for by -c"),
-        (profile.concurrency, "asked for by the profile"),
-        (project.concurrency, "CELERY_WORKER_CONCURRENCY"),
-    )
-    for value, source in sources:
-        if value is not None and str(value).lower() != "auto":
-            return _number(value), source
-        if value is not None:
-            break
-    return _automatic(pool, memory, machine, project)
-
-
-def _number(value: int | str) -> int:
-    if not str(value).isdecimal() or int(value) < 1:
-        raise BadConcurrency(value=value)
-    return int(value)
-
-
-def _automatic(pool: str, memory: int | None, machine: Machine, project: Project) -> tuple[int, str]:
-    limits: list[tuple[int, str]] = []
-    if pool in GREEN:
-        limits.append((GREENLETS, f"{pool}: tasks wait rather than compute"))
-    elif pool == "threads":
-        count = machine.cpus * THREADS_PER_CPU
-        limits.append((count, f"threads: {THREADS_PER_CPU} a CPU, {machine.cpu_reason}"))
-    else:
-        limits.append((machine.cpus, machine.cpu_reason))
-    if memory is not None and pool == "prefork":
-        fits = max(1, (memory - project.memory_per_child) // project.memory_per_child)
-        text = f"memory {human_size(memory)}, {human_size(project.memory_per_child)} for the parent and each child"
-        limits.append((fits, text))
-    if project.database_connections is not None:
-        limits.append((project.database_connections, f"{project.database_connections} database connections"))
-    binding = min(limits, key=lambda limit: limit[0])
-    others = "; ".join(f"{text} would allow {count}" for count, text in limits if (count, text) != binding)
-    return max(1, binding[0]), f"{binding[1]} (the smallest limit{': ' + others if others else ''})"
-
-
 def _queues(
     flag: tuple[str, ...] | None, of_profile: tuple[str, ...] | None, project: Project
 ) -> tuple[tuple[str, ...], str]:
@@ -280,17 +171,6 @@ def _grace(
     if machine.hosting is not None:
         return machine.hosting.grace.total_seconds(), machine.hosting.reason
     return DEFAULT_GRACE.total_seconds(), "no known host: the usual time between SIGTERM and SIGKILL"
-
-
-def _memory_per_child(
-    pool: str, memory: int | None, source: str, concurrency: int, project: Project
-) -> tuple[int | None, str]:
-    if memory is None:
-        return None, source
-    if pool != "prefork":
-        return None, f"the pool {pool} has no children to replace"
-    share = max(memory - project.memory_per_child, memory // 2) // concurrency
-    return share // 1024, f"{human_size(memory)} ({source}) less the parent, shared by {concurrency}"
 
 
 def _environment(pool: str, window: float, asked: Asked) -> dict[str, str]:
@@ -327,7 +207,7 @@ def _argv(
     if chosen["spawn"]:
         argv += ["--pool-start-method", "spawn"]
     argv += extra
-    if pool == "prefork":
+    if pool == "prefork" and not any(option.startswith("worker_soft_shutdown_timeout=") for option in extra):
         argv.append(f"worker_soft_shutdown_timeout={window:g}")
     return tuple(argv)
 

@@ -10,8 +10,9 @@ from django.core.management.base import CommandParser
 from maintenance import broker, conf, process, project, units
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import value
-from maintenance.worker import inspect, launch
-from maintenance.worker.plan import Asked, plan, profile_named
+from maintenance.worker import detect, launch
+from maintenance.worker.facts import Asked
+from maintenance.worker.plan import plan, profile_named
 
 
 class Command(BaseCommand):
@@ -26,11 +27,15 @@ class Command(BaseCommand):
         add("-n", "--hostname", help="node name, as heavy@%%h")
         add("-l", "--loglevel", help="log level (default: INFO)")
         add("--max-memory", type=value(units.size), metavar="SIZE", help="memory of the whole worker (default: cgroup)")
-        add(
-            "--grace", type=value(units.duration), metavar="TIME", help="time from SIGTERM to SIGKILL (default: host's)"
-        )
+        add("--grace", type=value(units.duration), metavar="TIME", help="from SIGTERM to SIGKILL (default: the host's)")
         add("--profile", metavar="NAME", help='options under a name: MAINTENANCE["WORKER"]["PROFILES"]')
-        add("--broker-wait", type=value(units.duration), default=timedelta(seconds=30), metavar="TIME")
+        add(
+            "--broker-wait",
+            type=value(units.duration),
+            default=timedelta(seconds=30),
+            metavar="TIME",
+            help="(default: 30s)",
+        )
         add("--reload", action="store_true", help="restart on changes of Python files (development)")
         add("--burst", action="store_true", help="end once nothing is left on the queues (cron hosts, CI)")
         add(
@@ -62,8 +67,8 @@ class Command(BaseCommand):
         found = project.celery_app(flag=options["app"], setting=worker.app, settings_module=settings.SETTINGS_MODULE)
         chosen = plan(
             asked,
-            machine=inspect.machine(process.environment(), pool=asked.pool or profile.pool),
-            project=inspect.project(found, worker),
+            machine=detect.machine(process.environment(), pool=asked.pool or profile.pool),
+            project=detect.project(found, worker),
             profile=profile,
         )
         if dry_run and json:

@@ -8,7 +8,8 @@ from celery.utils.sysinfo import cpu_budget  # type: ignore[attr-defined]
 from maintenance import conf, host
 from maintenance.project import Found
 
-from .plan import GREEN, Machine, Project
+from .facts import Machine, Project
+from .sizing import GREEN
 
 
 def machine(environ: Mapping[str, str], *, pool: str | None) -> Machine:
