@@ -19,7 +19,7 @@ up: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(PYTEST)
-	$(PYTEST) --ds=opsproject.settings tests/project
+	$(PYTEST) -p tests.project.environment --ds=opsproject.settings tests/project
 
 test-unit: $(VENV)/.installed
 	$(PYTEST) tests/unit

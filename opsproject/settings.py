@@ -127,6 +127,7 @@ DATABASES: dict[str, Any] = {
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 if read("EMAIL_URL"):
     vars().update(connections.email(read("EMAIL_URL")))
+EMAIL_TIMEOUT = 10  # seconds: a mail server that never answers is an error, not a task that hangs
 DEFAULT_FROM_EMAIL: str = read("DEFAULT_FROM_EMAIL")
 
 # --- Broker and cache: CELERY_BROKER_URL, else REDIS_URL, else the embedded broker in VAR_DIR/broker.
