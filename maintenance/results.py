@@ -1,1 +1,90 @@
 """Task results: which are deleted, and when. The one home of django-celery-results."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from celery import Celery
+from django.apps import apps
+from django.db.models import QuerySet
+
+from . import batches, units
+from .errors import AppNotInstalled, BadSetting
+
+DEFAULT_KEEP_FOR: Final = timedelta(days=7)
+UNDECLARED: Final = object()
+_CELERY_DEFAULT = timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """How long results are kept (None: for ever), and what says so."""
+
+    keep_for: timedelta | None
+    source: str
+
+    def before(self, now: datetime) -> datetime | None:
+        """Return the time before which results go; None when none go. No result is older than 1970."""
+        if self.keep_for is None:
+            return None
+        return now - self.keep_for if self.keep_for < now - _EPOCH else _EPOCH
+
+
+@dataclass(frozen=True)
+class Purged:
+    """Rows that were deleted (or would be), and in how many transactions."""
+
+    task_results: int
+    group_results: int
+    batches: int
+
+
+def keeping(*, flag: timedelta | None, setting: timedelta | None, expires: object = UNDECLARED) -> Keeping:
+    """Return how long results are kept: the flag's time, else the setting's, else Celery's own, else 7 days.
+
+    In the two settings 0 means for ever, as it does for Celery; so does None in ``expires`` (CELERY_RESULT_EXPIRES).
+    Raises BadSetting when ``expires`` is no duration.
+    """
+    if flag is not None:
+        return Keeping(flag, "--older-than")
+    if setting is not None:
+        return Keeping(setting or None, 'MAINTENANCE["RESULTS"]["KEEP_FOR"]')
+    if expires is UNDECLARED:
+        return Keeping(DEFAULT_KEEP_FOR, "the default")
+    if expires is None:
+        return Keeping(None, "CELERY_RESULT_EXPIRES")
+    try:
+        return Keeping(units.duration(expires) or None, "CELERY_RESULT_EXPIRES")  # type: ignore[arg-type]
+    except (ValueError, AttributeError) as error:
+        raise BadSetting(
+            where="settings", key="CELERY_RESULT_EXPIRES", value=expires, expected="a number of seconds or a timedelta"
+        ) from error
+
+
+def expires_of(app: Celery) -> object:
+    """Return ``result_expires`` when the project's code gave ``app`` one; UNDECLARED when it is Celery's own day."""
+    expires = app.conf.result_expires
+    return UNDECLARED if expires == _CELERY_DEFAULT else expires
+
+
+def count(*, before: datetime | None) -> Purged:
+    """Return how many results a purge would delete. Raises AppNotInstalled."""
+    tasks, groups = (rows.count() for rows in _expired(before))
+    return Purged(tasks, groups, 0)
+
+
+def purge(*, before: datetime | None, batch_size: int) -> Purged:
+    """Delete the results that finished before ``before`` (None: none), oldest first. Raises AppNotInstalled."""
+    tasks, groups = (list(batches.delete(rows, by="date_done", size=batch_size)) for rows in _expired(before))
+    return Purged(sum(tasks), sum(groups), len(tasks) + len(groups))
+
+
+def _expired(before: datetime | None) -> tuple[QuerySet[Any], QuerySet[Any]]:
+    if not apps.is_installed("django_celery_results"):
+        raise AppNotInstalled(package="django_celery_results", distribution="django-celery-results")
+    from django_celery_results.models import GroupResult, TaskResult
+
+    if before is None:
+        return TaskResult.objects.none(), GroupResult.objects.none()
+    return TaskResult.objects.filter(date_done__lt=before), GroupResult.objects.filter(date_done__lt=before)
