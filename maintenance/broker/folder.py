@@ -46,7 +46,8 @@ def make_all(folders: Iterable[Path]) -> None:
     """Make every one of the filesystem transport's folders. Raises CannotWrite."""
     for folder in folders:
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in (folder.parent, folder):  # mkdir gives its mode to the last folder only
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise CannotWrite(path=str(folder), reason=error.strerror or str(error)) from error
 

@@ -38,7 +38,7 @@ def wait(app: Celery, *, seconds: float, say: Callable[[str], None] = lambda lin
 def unreachable(app: Celery) -> str | None:
     """Return why ``app``'s broker does not answer, or None when it does. Takes at most 5 s."""
     options = dict(app.conf.broker_transport_options or {})
-    if _is_redis(app):
+    if str(app.conf.broker_url or "").startswith(("redis", "sentinel", "valkey")):
         options |= {"socket_timeout": 4, "socket_connect_timeout": 4}
     connection = app.connection_for_write(connect_timeout=4, transport_options=options)
     failures: tuple[type[BaseException], ...] = (
@@ -48,15 +48,16 @@ def unreachable(app: Celery) -> str | None:
         KombuError,
     )
     try:
-        connection.connect()
-        if _is_redis(app):
-            connection.default_channel  # noqa: B018 - virtual transports connect when a channel opens
+        # One attempt a host: Connection.connect() would try each twice, two seconds apart.
+        connection.ensure_connection(
+            max_retries=len(connection.alt or [""]) - 1,
+            interval_start=0,
+            interval_step=0,
+            reraise_as_library_errors=False,
+        )
     except failures as error:
         return str(error).strip().rstrip(".") or type(error).__name__
     finally:
         connection.release()
     return None
 
-
-def _is_redis(app: Celery) -> bool:
-    return str(app.conf.broker_url or "").startswith(("redis", "sentinel", "valkey"))
