@@ -1,13 +1,22 @@
 """The host project's Celery app: found without configuration where the project follows Celery's guide."""
 
 import importlib.util
+import threading
 from dataclasses import dataclass, field
 
 from celery import Celery, current_app
 from celery.app.utils import find_app
 from kombu.utils.url import maybe_sanitize_url
 
-from .errors import CeleryAppMissing
+from .errors import CeleryAppMissing, ConfigurationError
+
+_discovering = threading.local()
+
+
+class TasksNotImportable(ConfigurationError):
+    """The project's tasks cannot be imported: {reason}."""
+
+    hint = "Mend the module that it names, or install what is missing."
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,20 @@ def celery_app(*, flag: str | None, setting: str | None, settings_module: str) -
     if main and main != "default" and importlib.util.find_spec(main) is not None:
         return Found(_import(main), main, "the current app")
     raise CeleryAppMissing(tried=", ".join(f"{package}.celery" for package in packages) or settings_module)
+
+
+def discover(app: Celery) -> None:
+    """Import the task modules of ``app`` and finalize it, as beat and workers do. Raises TasksNotImportable."""
+    if getattr(_discovering, "busy", False):
+        return  # Celery runs the system checks before it imports, and they ask for the tasks again
+    _discovering.busy = True
+    try:
+        app.loader.import_default_modules()
+    except ImportError as error:
+        raise TasksNotImportable(reason=str(error)) from error
+    finally:
+        _discovering.busy = False
+    app.finalize()
 
 
 def masked(url: object) -> str:

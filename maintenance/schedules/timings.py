@@ -1,0 +1,200 @@
+"""When a schedule runs: the kinds that django-celery-beat's tables hold, compared by meaning and not by spelling."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from celery.schedules import crontab, schedule, solar
+from django.core.exceptions import ValidationError
+from django_celery_beat import models, validators
+from django_celery_beat.clockedschedule import clocked
+from django_celery_beat.tzcrontab import TzAwareCrontab
+
+from .. import units
+
+# The interval's column is a 32-bit integer everywhere.
+LARGEST_INTERVAL = 2**31 - 1
+CRONTAB_FIELDS: Mapping[str, tuple[int, int, Callable[[str], None]]] = {
+    "minute": (0, 60, validators.minute_validator),
+    "hour": (0, 24, validators.hour_validator),
+    "day_of_month": (1, 31, validators.day_of_month_validator),
+    "month_of_year": (1, 12, validators.month_of_year_validator),
+    "day_of_week": (0, 7, validators.day_of_week_validator),
+}
+_DEGREES = Decimal("0.000001")
+
+
+class UnusableTiming(ValueError):
+    """A schedule that the tables cannot hold. The first argument is the problem, the second the cure."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Every so many microseconds."""
+
+    kind: ClassVar[str] = "interval"
+    microseconds: int
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The row, spelt the way DatabaseScheduler spells it where it can: in seconds."""
+        seconds, rest = divmod(self.microseconds, 10**6)
+        if not rest and seconds <= LARGEST_INTERVAL:
+            return {"every": seconds, "period": models.SECONDS}
+        if not rest and seconds % 86400 == 0:
+            return {"every": seconds // 86400, "period": models.DAYS}
+        return {"every": self.microseconds, "period": models.MICROSECONDS}
+
+    def __str__(self) -> str:
+        exact = timedelta(microseconds=self.microseconds)
+        short = units.human_duration(exact)
+        if not self.microseconds % 10**6 and units.duration(short) == exact:
+            return f"every {short}"
+        return f"every {self.microseconds / 10**6:f}".rstrip("0").rstrip(".") + "s"
+
+
+@dataclass(frozen=True)
+class Crontab:
+    """At the minutes, hours, days and months of ``meaning``, in a zone. ``texts`` is one way to write it."""
+
+    kind: ClassVar[str] = "crontab"
+    meaning: tuple[tuple[int, ...], ...]
+    zone: str
+    texts: tuple[str, ...] = field(compare=False)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return {**dict(zip(CRONTAB_FIELDS, self.texts, strict=True)), "timezone": ZoneInfo(self.zone)}
+
+    def __str__(self) -> str:
+        return f"crontab {' '.join(self.texts)} {self.zone}"
+
+
+@dataclass(frozen=True)
+class Solar:
+    """At an event of the sun, at a place."""
+
+    kind: ClassVar[str] = "solar"
+    event: str
+    latitude: Decimal
+    longitude: Decimal
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return {"event": self.event, "latitude": self.latitude, "longitude": self.longitude}
+
+    def __str__(self) -> str:
+        return f"{self.event} at {self.latitude}, {self.longitude}"
+
+
+@dataclass(frozen=True)
+class Clocked:
+    """Once, at a moment (UTC)."""
+
+    kind: ClassVar[str] = "clocked"
+    at: datetime
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return {"clocked_time": self.at}
+
+    def __str__(self) -> str:
+        return f"once at {self.at.isoformat()}"
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A row that Celery cannot read: equal to no declared schedule."""
+
+    kind: ClassVar[str] = "unreadable"
+    text: str
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return {}
+
+    def __str__(self) -> str:
+        return f"unreadable {self.text}"
+
+
+Timing = Interval | Crontab | Solar | Clocked | Unreadable
+MODELS: Mapping[str, Any] = {
+    "interval": models.IntervalSchedule,
+    "crontab": models.CrontabSchedule,
+    "solar": models.SolarSchedule,
+    "clocked": models.ClockedSchedule,
+}
+
+
+def of(value: Any, *, zone: str) -> Timing:
+    """Return a beat entry's schedule as a timing; crontabs are in ``zone``. Raises UnusableTiming.
+
+    Only the exact classes are taken: a subclass may behave in a way that no table can hold.
+    """
+    if isinstance(value, int | float | timedelta) and not isinstance(value, bool):
+        return _interval(value)
+    if type(value) is schedule:
+        interval: Any = value  # its stub knows no attributes
+        if interval.relative:
+            raise UnusableTiming("its interval is relative, which the tables cannot hold", "Write a crontab.")
+        return _interval(interval.run_every)
+    if type(value) is TzAwareCrontab:
+        return from_crontab(value, zone=str(value.tz))
+    if type(value) is crontab:
+        return from_crontab(value, zone=zone)
+    if type(value) is solar:
+        return Solar(value.event, degrees(value.lat), degrees(value.lon))
+    if type(value) is clocked:
+        return Clocked(value.clocked_time.astimezone(UTC))
+    raise UnusableTiming(
+        f"its schedule is a {type(value).__name__}", "Write seconds, a timedelta, crontab(), solar() or clocked()."
+    )
+
+
+def from_crontab(value: Any, *, zone: str) -> Crontab:
+    """Return Celery's ``crontab`` in ``zone``. Lists, sets and names that the table refuses are written as numbers."""
+    meaning = tuple(tuple(sorted(getattr(value, name))) for name in CRONTAB_FIELDS)
+    texts = tuple(
+        _text(getattr(value, f"_orig_{name}"), numbers, name)
+        for name, numbers in zip(CRONTAB_FIELDS, meaning, strict=True)
+    )
+    return Crontab(meaning, zone, texts)
+
+
+def degrees(value: object) -> Decimal:
+    """Return a latitude or longitude as the column holds it: six decimals."""
+    return Decimal(str(value)).quantize(_DEGREES)
+
+
+def _interval(value: float | timedelta) -> Interval:
+    try:
+        exact = value if isinstance(value, timedelta) else timedelta(seconds=value)
+    except (OverflowError, ValueError) as error:
+        raise UnusableTiming(f"its interval {value!r} is no length of time", "Write seconds or a timedelta.") from error
+    found = Interval(exact // timedelta(microseconds=1))
+    if found.microseconds < 1:
+        raise UnusableTiming(
+            f"its interval {value!r} is not longer than 0", "Write a positive number of seconds: it would never rest."
+        )
+    if found.columns["every"] > LARGEST_INTERVAL:
+        raise UnusableTiming(
+            f"its interval of {exact} does not fit the table", "Write whole seconds, or whole days beyond 68 years."
+        )
+    return found
+
+
+def _text(written: object, numbers: Iterable[int], name: str) -> str:
+    low, size, validate = CRONTAB_FIELDS[name]
+    longest = models.CrontabSchedule._meta.get_field(name).max_length or 0
+    if isinstance(written, int | str) and len(str(written)) <= longest and " " not in str(written):
+        try:
+            validate(str(written))
+        except ValidationError:
+            pass
+        else:
+            return str(written)
+    everything = set(numbers) == set(range(low, low + size))
+    return "*" if everything else ",".join(str(number) for number in numbers)

@@ -1,0 +1,224 @@
+"""Plans written to the tables: in bulk, once, and only what is ours."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from celery import current_app
+from celery.schedules import crontab, solar
+from django.db import IntegrityError, transaction
+from django_celery_beat.clockedschedule import clocked
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    PeriodicTasks,
+    SolarSchedule,
+)
+from django_celery_beat.schedulers import ModelEntry
+
+from maintenance.models import ManagedSchedule
+from maintenance.schedules import apply, declared, plan, reset, stored, timings
+from maintenance.schedules.plan import Plan
+
+NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+pytestmark = pytest.mark.django_db
+
+
+def sync(entries: dict[str, Any], *, now: datetime = NOW, zone: str = "UTC") -> Plan:
+    declaration = declared.parse(entries, zone=ZoneInfo(zone), tasks={"app.add"})
+    assert declaration.errors == ()
+    tables = stored.read(using="default")
+    chosen = plan.diff(declaration.entries, tables)
+    apply.apply(chosen, stored=tables, using="default", now=now)
+    return chosen
+
+
+def add(**given: Any) -> dict[str, Any]:
+    return {"task": "app.add", "schedule": 60, **given}
+
+
+EVERY_KIND = {
+    "interval": add(schedule=30.0, args=(2, 3), kwargs={"b": 1, "a": 2}),
+    "crontab": add(schedule=crontab(minute=[15], hour="3"), options={"queue": "heavy", "expires": 3600}),
+    "solar": add(schedule=solar("sunset", 52.52, 13.405), options={"priority": 3, "headers": {"a": 1}}),
+    "clocked": add(schedule=clocked(LATER), options={"expires": LATER + timedelta(days=1)}),
+    "zoned": add(schedule=crontab(hour=3, day_of_week="monday"), options={"exchange": "x", "routing_key": "y"}),
+}
+
+
+def test_every_kind_is_written_once_and_means_the_same_when_read() -> None:
+    first, again = sync(EVERY_KIND, zone="Europe/Berlin"), sync(EVERY_KIND, zone="Europe/Berlin")
+    assert ([entry.name for entry in first.create], again) == (list(EVERY_KIND), Plan(unchanged=5))
+    assert {row.name: row.applied_at for row in ManagedSchedule.objects.all()} == dict.fromkeys(EVERY_KIND, NOW)
+    for row in PeriodicTask.objects.all():
+        row.full_clean()
+        row.scheduler.full_clean()
+    zones = CrontabSchedule.objects.values_list("timezone", flat=True)
+    assert {str(zone) for zone in zones} == {"Europe/Berlin"}
+
+
+def test_beat_sends_what_was_declared() -> None:
+    sync(EVERY_KIND)
+    entries = {row.name: ModelEntry(row) for row in PeriodicTask.objects.all()}
+    assert (entries["interval"].args, entries["interval"].kwargs) == ([2, 3], {"a": 2, "b": 1})
+    assert entries["interval"].schedule.run_every == timedelta(seconds=30)
+    assert entries["crontab"].options == {
+        "queue": "heavy",
+        "expires": 3600,
+        "headers": {"periodic_task_name": "crontab"},
+    }
+    assert timings.of(entries["crontab"].schedule, zone="") == timings.of(crontab(minute=15, hour=3), zone="UTC")
+    assert entries["solar"].options["priority"] == 3
+    assert entries["clocked"].options["expires"] == LATER + timedelta(days=1)
+
+
+def test_a_second_run_writes_nothing_and_both_read_six_times(django_assert_num_queries: Any) -> None:
+    many = {f"n{number}": add(schedule=number + 1) for number in range(50)}
+    sync(many)
+    mark = PeriodicTasks.last_change()
+    with django_assert_num_queries(6):
+        sync(many, now=LATER)
+    assert (PeriodicTasks.last_change(), mark) == (NOW, NOW)
+    with django_assert_num_queries(6):
+        sync({f"n{number}": add(schedule=number + 1) for number in range(50)})
+
+
+def test_a_bulk_change_takes_the_same_queries_for_few_and_many_and_marks_once(
+    django_assert_max_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks: list[dict[str, Any]] = []
+    really = apply.mark_changed
+
+    def mark(**at: Any) -> None:
+        marks.append(at)
+        really(**at)
+
+    monkeypatch.setattr(apply, "mark_changed", mark)
+    with django_assert_max_num_queries(25):
+        sync({f"n{number}": add(schedule=number + 1) for number in range(40)})
+    with django_assert_max_num_queries(25):
+        sync({f"n{number}": add(schedule=number + 2) for number in range(20)}, now=LATER)
+    assert marks == [{"using": "default", "now": NOW}, {"using": "default", "now": LATER}]
+    assert PeriodicTasks.last_change() == LATER
+    assert PeriodicTask.objects.filter(enabled=True).count() == 20
+
+
+def test_what_beat_knows_of_a_row_is_kept_when_it_is_updated() -> None:
+    sync({"it": add(schedule=60)})
+    before = PeriodicTask.objects.get(name="it")
+    PeriodicTask.objects.update(last_run_at=NOW, total_run_count=7, description="by hand")
+    sync({"it": add(schedule=crontab(minute="0"), args=[1], options={"queue": "q"})}, now=LATER)
+    row = PeriodicTask.objects.get(name="it")
+    assert (row.pk, row.last_run_at, row.total_run_count, row.description, row.date_changed) == (
+        before.pk, NOW, 7, "by hand", before.date_changed,
+    )  # fmt: skip
+    assert (row.interval, str(row.crontab), row.args, row.queue) == (None, "0 * * * * (m/h/dM/MY/d) UTC", "[1]", "q")
+
+
+def test_other_peoples_rows_are_never_touched() -> None:
+    hour = IntervalSchedule.objects.create(every=1, period="hours")
+    PeriodicTask.objects.create(name="taken", task="app.other", interval=hour)
+    PeriodicTask.objects.create(name="theirs", task="app.other", interval=hour)
+    before = list(PeriodicTask.objects.order_by("pk").values())
+    found = sync({"taken": add()})
+    assert ([conflict.name for conflict in found.conflicts], found.foreign) == (["taken"], ("theirs",))
+    sync({})
+    assert list(PeriodicTask.objects.order_by("pk").values()) == before
+    assert not ManagedSchedule.objects.exists()
+
+
+def test_a_row_that_database_scheduler_made_alike_becomes_ours() -> None:
+    ModelEntry.from_entry("it", task="app.add", schedule=crontab(hour="*/12", minute=0), args=(1,), kwargs={"a": 1})
+    before = list(PeriodicTask.objects.values())
+    zone = str(current_app.timezone)
+    found = sync({"it": add(schedule=crontab(hour="0,12", minute="0"), args=[1], kwargs={"a": 1})}, zone=zone)
+    assert (found.unchanged, found.touches_schedules) == (1, False)
+    assert (list(PeriodicTask.objects.values()), CrontabSchedule.objects.count()) == (before, 1)
+    assert ManagedSchedule.objects.get().name == "it"
+    assert PeriodicTasks.last_change() != NOW
+
+
+def test_schedule_rows_are_shared() -> None:
+    sync({"a": add(), "b": add(), "c": add(schedule=crontab()), "d": add(schedule=crontab(minute="*/1"))})
+    assert (IntervalSchedule.objects.count(), CrontabSchedule.objects.count()) == (1, 1)
+
+
+def test_leaving_and_coming_back() -> None:
+    sync({"it": add(), "stays": add()})
+    assert [row.entry.name for row in sync({"stays": add()}).disable] == ["it"]
+    assert not PeriodicTask.objects.get(name="it").enabled
+    assert sync({"stays": add()}) == Plan(unchanged=1)
+    assert [update.entry.name for update in sync({"it": add(), "stays": add()}).update] == ["it"]
+    assert PeriodicTask.objects.get(name="it").enabled
+
+
+def test_a_person_who_disabled_a_row_is_obeyed_whatever_changes() -> None:
+    sync({"it": add()})
+    PeriodicTask.objects.update(enabled=False)
+    for entries in ({"it": add(args=[1])}, {}, {"it": add(args=[1])}):
+        sync(entries)
+        assert not PeriodicTask.objects.get(name="it").enabled
+
+
+def test_clocked_back_to_an_interval_is_no_longer_one_off() -> None:
+    sync({"it": add(schedule=clocked(LATER))})
+    assert (PeriodicTask.objects.get().one_off, ClockedSchedule.objects.get().clocked_time) == (True, LATER)
+    sync({"it": add()})
+    assert not PeriodicTask.objects.get().one_off
+
+
+def test_rows_that_nobody_can_read_do_not_stop_the_others() -> None:
+    bad = CrontabSchedule.objects.create(minute="[0, 30]")
+    odd = IntervalSchedule.objects.create(every=5, period="fortnights")
+    PeriodicTask.objects.create(name="bad", task="app.add", crontab=bad, args="not json")
+    PeriodicTask.objects.create(name="odd", task="app.add", interval=odd)
+    found = sync({"bad": add(), "good": add()})
+    assert [entry.name for entry in found.create] == ["good"]
+    assert [conflict.changes for conflict in found.conflicts] == [
+        {"schedule": ("unreadable crontab [0, 30] * * * *", "every 1m"), "args": ("not json", "[]")}
+    ]
+
+
+def test_solar_rows_are_found_again() -> None:
+    SolarSchedule.objects.create(event="sunset", latitude="52.52", longitude="13.405")
+    sync({"it": add(schedule=solar("sunset", 52.52, 13.405))})
+    assert SolarSchedule.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_with_an_error_nothing_is_written() -> None:
+    sync({"it": add()})
+    tables = stored.read(using="default")
+    declaration = declared.parse({"new": add(schedule=5), "it": add(args=[1])}, zone=ZoneInfo("UTC"), tasks={"app.add"})
+    chosen = plan.diff(declaration.entries, tables)
+    PeriodicTask.objects.create(name="new", task="a", interval=IntervalSchedule.objects.get())  # somebody was quicker
+    before = list(PeriodicTask.objects.order_by("pk").values())
+    with pytest.raises(IntegrityError), transaction.atomic():
+        apply.apply(chosen, stored=tables, using="default", now=LATER)
+    assert (list(PeriodicTask.objects.order_by("pk").values()), IntervalSchedule.objects.count()) == (before, 1)
+    assert PeriodicTasks.last_change() != LATER
+
+
+def test_reset_clears_every_last_run_with_one_mark() -> None:
+    sync({"a": add(), "b": add(), "c": add()})
+    PeriodicTask.objects.exclude(name="c").update(last_run_at=NOW)
+    resets = reset.plan(using="default")
+    assert (resets.names, resets.selected) == (("a", "b"), 3)
+    assert reset.apply(resets, using="default", now=LATER) == 2
+    assert not PeriodicTask.objects.filter(last_run_at__isnull=False).exists()
+    assert PeriodicTasks.last_change() == LATER
+
+
+def test_reset_only_the_named_and_nothing_without_need() -> None:
+    sync({"a": add(), "b": add()})
+    PeriodicTask.objects.update(last_run_at=NOW)
+    reset.apply(reset.plan(only=["a"], using="default"), using="default", now=LATER)
+    assert dict(PeriodicTask.objects.values_list("name", "last_run_at")) == {"a": None, "b": NOW}
+    assert reset.apply(reset.plan(only=["a"], using="default"), using="default", now=NOW) == 0
+    assert PeriodicTasks.last_change() == LATER
+    with pytest.raises(reset.UnknownSchedule, match=r"No schedule is named 'aa'. Did you mean 'a'\?"):
+        reset.plan(only=["aa"], using="default")
