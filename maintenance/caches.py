@@ -15,7 +15,6 @@ from django.core.cache.backends.base import BaseCache, default_key_func
 from django.core.cache.backends.redis import RedisCache
 
 from .errors import ConfigurationError, MaintenanceError, Unavailable
-from .project import masked
 
 _DEFAULT_PORTS: Final = {"redis": 6379, "rediss": 6379, "valkey": 6379, "valkeys": 6379, "sentinel": 26379}
 _SOCKETS: Final = {"unix", "redis+socket", "valkey+socket"}
@@ -27,6 +26,12 @@ class UnknownCache(ConfigurationError):
     """There is no cache {alias!r} in CACHES."""
 
     hint = "It has: {known}."
+
+
+class MalformedUrl(ConfigurationError):
+    """The Redis URL {url!r} has no valid port or database number."""
+
+    hint = "Write redis://host:6379/0, and %-encode special characters of the password."
 
 
 class SharedWithQueue(MaintenanceError):
@@ -104,7 +109,7 @@ def clear(steps: Iterable[Step]) -> tuple[Step, ...]:
 def places(urls: Iterable[str], *, database: object = None) -> frozenset[Place]:
     """Return the Redis databases that ``urls`` name, in one spelling; other URLs name none.
 
-    ``database`` is the number where a URL says none. Raises ConfigurationError for a malformed URL.
+    ``database`` is the number where a URL says none. Raises MalformedUrl.
     """
     return frozenset(place for url in urls if (place := _place(url.strip(), database)) is not None)
 
@@ -124,7 +129,8 @@ def _place(url: str, database: object) -> Place | None:
         number = said or unquote(parts.path).strip("/") or str(database or 0)
         return Place(f"{host}:{parts.port or _DEFAULT_PORTS[scheme]}", int(number))
     except ValueError as error:
-        raise ConfigurationError(problem=f"The Redis URL {masked(url)!r} is malformed: {error}") from error
+        # Not the error's own words: a password with a slash in it ends up in the "port" that they quote.
+        raise MalformedUrl(url=re.sub("//.*@", "//**@", url)) from error
 
 
 def _urls(url: object) -> list[str]:

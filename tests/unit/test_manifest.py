@@ -1,0 +1,81 @@
+"""Manifests: what is written is what is read, and nothing else is believed."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from maintenance.backups import manifest
+from maintenance.backups.errors import ManifestBroken
+from maintenance.backups.manifest import Manifest
+from tests.unit.test_retention import backup
+
+WHOLE = json.loads(backup(1).to_json())
+NAME = backup(1).name
+
+
+def broken(**changes: object) -> str:
+    with pytest.raises(ManifestBroken) as caught:
+        Manifest.from_json(json.dumps({**WHOLE, **changes}).encode(), name=NAME)
+    assert caught.value.exit_code == 5
+    return str(caught.value.facts["reason"])
+
+
+def test_it_survives_its_file() -> None:
+    assert Manifest.from_json(backup(1).to_json(), name=NAME) == backup(1)
+    assert next(iter(WHOLE)) == "schema_version"
+
+
+def test_a_newer_format_is_refused() -> None:
+    assert broken(schema_version=2) == "ValueError: its format is 2, and this version knows 1"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"id": "20260101T000200Z-00000002"}, "ValueError: it is that of backup '20260101T000200Z-00000002'"),
+        ({"file": "../../etc/passwd"}, "ValueError: its file '../../etc/passwd' is another backup's"),
+        (
+            {"file": WHOLE["file"].replace("default", "../default")},
+            "ValueError: its file '20260101T000100Z-00000001.../default.sqlite3.zst' is another backup's",
+        ),
+        ({"alias": "default_archive"}, f"ValueError: its file {WHOLE['file']!r} is another backup's"),
+        ({"stored_bytes": "1"}, "TypeError: stored_bytes is not int"),
+        ({"stored_bytes": True}, "TypeError: stored_bytes is not int"),
+        ({"tables": []}, "TypeError: tables is not dict"),
+        ({"started": "2026-01-01T00:01:00"}, "ValueError: the time '2026-01-01T00:01:00' has no offset"),
+        ({"started": 5}, "TypeError: fromisoformat: argument must be str"),
+    ],
+)
+def test_an_edited_one_is_refused(change: dict[str, object], reason: str) -> None:
+    assert broken(**change) == reason
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"null", b"\xff\xfe", backup(1).to_json()[:-10]])
+def test_a_truncated_or_foreign_one_is_refused(content: bytes) -> None:
+    with pytest.raises(ManifestBroken):
+        Manifest.from_json(content, name=NAME)
+
+
+@pytest.mark.parametrize(
+    "alias", ["default", "default_archive", "a.b", "a/b", "../a", "%2F", "ü €", "x.sqlite3.zst", "."]
+)
+def test_a_file_name_gives_the_exact_alias_back(alias: str) -> None:
+    name = manifest.data_name("20260101T000100Z-00000001", alias, "sqlite3")
+    assert "/" not in name
+    assert manifest.owner(name) == ("20260101T000100Z-00000001", alias)
+
+
+@pytest.mark.parametrize(
+    "name", ["db.sqlite3.zst", "20260101T000100Z-00000001.manifest.json", "20260101.a.sqlite3.zst"]
+)
+def test_a_foreign_file_has_no_owner(name: str) -> None:
+    assert manifest.owner(name) is None
+
+
+def test_ids_are_in_utc_and_unlike_each_other() -> None:
+    started = datetime(2026, 1, 1, 1, 30, 7, tzinfo=timezone(timedelta(hours=2)))
+    ids = {manifest.new_id(started) for _ in range(50)}
+    assert len(ids) == 50
+    assert {id_[:17] for id_ in ids} == {"20251231T233007Z-"}
+    assert {manifest.started_second(id_) for id_ in ids} == {datetime(2025, 12, 31, 23, 30, 7, tzinfo=UTC)}
