@@ -43,6 +43,18 @@ def size(text: str | int) -> int:
     return value
 
 
+def whole(text: str) -> int:
+    """Return a whole number from 1 up. Raises ValueError for anything else."""
+    if not re.fullmatch(r"\d{1,18}", text.strip()) or int(text) < 1:
+        raise ValueError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: ``1 batch``, ``2 batches`` (``many`` where an s is not enough)."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def human_size(size_bytes: int) -> str:
     """Return bytes the way :func:`size` reads them: ``512 B``, ``1.5 MB``."""
     value, unit = float(size_bytes), "B"

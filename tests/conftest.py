@@ -2,11 +2,13 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 
 Outcome = tuple[str, str, int]
 
@@ -28,6 +30,24 @@ def run() -> Callable[..., Outcome]:
         return out.getvalue(), err.getvalue(), code
 
     return runner
+
+
+@pytest.fixture
+def sqlite_file(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Add SQLite files to DATABASES for the length of a test: ``sqlite_file(alias)`` returns the file's path."""
+    added: list[str] = []
+
+    def add(alias: str) -> Path:
+        path = tmp_path / f"{alias}.sqlite3"
+        path.touch()
+        connections.databases[alias] = {**connections.databases["default"], "NAME": path}
+        added.append(alias)
+        return path
+
+    yield add
+    for alias in added:
+        del connections[alias]
+        del connections.databases[alias]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

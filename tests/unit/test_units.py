@@ -53,3 +53,15 @@ def test_sizes_and_durations_are_written_for_people() -> None:
         "1h30m",
         "7d",
     ]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "many", "9" * 30])
+def test_only_whole_numbers_from_one_up_count(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a whole number from 1 up"):
+        units.whole(text)
+
+
+def test_a_noun_follows_its_number() -> None:
+    assert [units.whole("1"), units.whole(" 5000 ")] == [1, 5000]
+    assert [units.counted(n, "row") for n in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
+    assert units.counted(2, "batch", "batches") == "2 batches"

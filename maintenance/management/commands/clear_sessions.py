@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from maintenance import conf, sessions
+from maintenance import sessions, units
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import value
 
@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("--batch-size", type=value(conf.WHOLE.read), default=sessions.BATCH_SIZE, metavar="ROWS")
+        add("--batch-size", type=value(units.whole), default=sessions.BATCH_SIZE, metavar="ROWS")
         add("--dry-run", action="store_true", help="only count")
         add("--json", action="store_true", help="print one JSON document")
         add("--noinput", "--no-input", action="store_true", help="accepted; this command never asks")
@@ -39,5 +39,6 @@ def _sentence(cleared: sessions.Cleared, *, dry_run: bool) -> str:
         did = "Would let" if dry_run else "Let"
         return f"{did} {cleared.engine!r} remove its expired sessions; it does not say how many."
     if dry_run:
-        return f"Would delete {cleared.deleted} expired sessions."
-    return f"Deleted {cleared.deleted} expired sessions in {cleared.batches} batches."
+        return f"Would delete {units.counted(cleared.deleted, 'expired session')}."
+    batches = units.counted(cleared.batches, "batch", "batches")
+    return f"Deleted {units.counted(cleared.deleted, 'expired session')} in {batches}."

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
         add("--older-than", type=value(units.duration), metavar="TIME", help="as 7d (default: what settings keep)")
-        add("--batch-size", type=value(conf.WHOLE.read), metavar="ROWS", help="rows a transaction (default: 5000)")
+        add("--batch-size", type=value(units.whole), metavar="ROWS", help="rows a transaction (default: 5000)")
         add("--dry-run", action="store_true", help="only count")
         add("--json", action="store_true", help="print one JSON document")
         add("--noinput", "--no-input", action="store_true", help="accepted; this command never asks")
@@ -45,8 +45,10 @@ class Command(BaseCommand):
 def _sentence(purged: results.Purged, keeping: results.Keeping, *, dry_run: bool) -> str:
     if keeping.keep_for is None:
         return f"Nothing deleted: {keeping.source} keeps results for ever. Pass --older-than 7d to delete old ones."
-    rows = f"{purged.task_results} task results and {purged.group_results} group results"
+    rows = (
+        f"{units.counted(purged.task_results, 'task result')} and {units.counted(purged.group_results, 'group result')}"
+    )
     age = f"older than {units.human_duration(keeping.keep_for)} ({keeping.source})"
     if dry_run:
         return f"Would delete {rows} {age}."
-    return f"Deleted {rows} {age} in {purged.batches} batches."
+    return f"Deleted {rows} {age} in {units.counted(purged.batches, 'batch', 'batches')}."
