@@ -1,0 +1,89 @@
+"""Planning `celery beat`: the command, and why each part of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .. import host, process
+from ..errors import ConfigurationError
+
+CELERYS_DEFAULT = "celery.beat:PersistentScheduler"
+DATABASE_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
+
+
+class UnknownLevel(ConfigurationError):
+    """There is no log level {level!r}."""
+
+    hint = f"Choose from {', '.join(LEVELS)}."
+
+
+@dataclass(frozen=True)
+class BeatPlan:
+    """A beat to start: its app, scheduler and log level, the program, and the reasons."""
+
+    app: str
+    scheduler: str
+    loglevel: str
+    argv: tuple[str, ...]
+    reasons: Mapping[str, str]
+
+
+def plan(
+    *,
+    python: str,
+    app: str,
+    app_reason: str,
+    scheduler_setting: str | None,
+    has_tables: bool,
+    loglevel: str | None,
+    celery_args: Sequence[str],
+) -> BeatPlan:
+    """Return the plan. ``scheduler_setting`` is the project's beat_scheduler. Raises UnknownLevel.
+
+    celery beat writes a pidfile only when asked, so that no stale one can keep it from starting.
+    """
+    level = (loglevel or "INFO").upper()
+    if level not in LEVELS:
+        raise UnknownLevel(level=loglevel)
+    scheduler, reason = _scheduler(scheduler_setting, has_tables)
+    argv = (python, "-m", "celery", "-A", app, "beat", "-l", level, "-S", scheduler, *celery_args)
+    reasons = {"app": app_reason, "scheduler": reason, "loglevel": "-l" if loglevel else "default"}
+    return BeatPlan(app, scheduler, level, argv, reasons)
+
+
+def explain(plan: BeatPlan) -> list[str]:
+    """Return the plan in a few lines: each value with its reason, then the command."""
+    values = {"app": plan.app, "scheduler": plan.scheduler, "loglevel": plan.loglevel}
+    return [
+        *(f"{name:<12} {value}  ({plan.reasons[name]})" for name, value in values.items()),
+        f"$ {' '.join(plan.argv)}",
+    ]
+
+
+def document(plan: BeatPlan) -> dict[str, Any]:
+    """Return the plan as run_beat --dry-run --json prints it (after schema_version)."""
+    return {
+        "app": plan.app,
+        "scheduler": plan.scheduler,
+        "loglevel": plan.loglevel,
+        "argv": list(plan.argv),
+        "env": {},
+        "reasons": dict(plan.reasons),
+    }
+
+
+def start(plan: BeatPlan) -> int:
+    """Become beat (POSIX, never returns), or run it as a child and return its exit code (Windows)."""
+    command = process.Command(args=plan.argv)
+    if host.platform() == "win32":
+        return process.supervise(command)
+    return process.replace(command)
+
+
+def _scheduler(setting: str | None, has_tables: bool) -> tuple[str, str]:
+    if setting and setting != CELERYS_DEFAULT:
+        return setting, "CELERY_BEAT_SCHEDULER"
+    if has_tables:
+        return DATABASE_SCHEDULER, "django_celery_beat is installed"
+    return CELERYS_DEFAULT, "Celery's default: without django_celery_beat the schedule is the settings'"
