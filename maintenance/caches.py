@@ -145,8 +145,8 @@ def _step(
     if alias not in configured:
         raise UnknownCache(alias=alias, known=", ".join(repr(known) for known in sorted(configured)))
     cache, options = caches[alias], configured[alias].get("OPTIONS") or {}
-    location = configured[alias].get("LOCATION") or ""
-    urls = re.split("[;,]", location) if isinstance(location, str) else _urls(list(location))
+    location = configured[alias].get("LOCATION")
+    urls = re.split("[;,]", location) if isinstance(location, str) else _urls(location)
     step = Step(alias, type(cache).__name__)
     for place in sorted(places(urls, database=options.get("db", options.get("DB")))):
         if place in taboo:

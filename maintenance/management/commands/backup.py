@@ -13,7 +13,7 @@ from django.utils import timezone
 from maintenance import conf
 from maintenance.backups import create, destination
 from maintenance.management.base import Command as BaseCommand
-from maintenance.units import human_size
+from maintenance.units import counted, human_size
 
 # Renewed while the backup runs: after a crash the next one waits at most so long.
 LOCK_LIVES_FOR = timedelta(minutes=5)
@@ -57,9 +57,8 @@ def _foretell(plan: create.Plan) -> tuple[list[str], dict[str, Any]]:
 
 def _tell(made: create.Backup) -> tuple[list[str], dict[str, Any]]:
     backup = made.manifest
-    content = (
-        f"SQLite, {human_size(backup.plain_bytes)}, {sum(backup.tables.values())} rows in {len(backup.tables)} tables"
-    )
+    rows = f"{counted(sum(backup.tables.values()), 'row')} in {counted(len(backup.tables), 'table')}"
+    content = f"SQLite, {human_size(backup.plain_bytes)}, {rows}"
     stored = f"{human_size(backup.stored_bytes)} in {made.destination!r}"
     lines = [f"Backed up {backup.alias!r} ({content}) as {backup.id}: {stored}."]
     if made.swept:
