@@ -63,19 +63,30 @@ def supervise(command: Command) -> int:
     This is Windows' substitute for exec: SIGINT, SIGTERM and SIGBREAK reach the child as Ctrl-Break.
     """
     child = start(command, own_group=True)
-    on_stop_signals(lambda: stop(child))
-    return child.wait()
+    undo = on_stop_signals(lambda: stop(child))
+    try:
+        return child.wait()
+    finally:
+        undo()
 
 
-def on_stop_signals(act: Callable[[], object]) -> None:
-    """Call ``act`` whenever this process is asked to stop: SIGINT, SIGTERM, or Windows' SIGBREAK."""
+def on_stop_signals(act: Callable[[], object]) -> Callable[[], None]:
+    """Call ``act`` from now on when this process is asked to stop: SIGINT, SIGTERM, or Windows' SIGBREAK.
+
+    Returns a function that restores what was there before.
+    """
 
     def handle(signum: int, frame: FrameType | None) -> None:
         act()
 
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), handle)
+    present = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    before = {signum: signal.signal(signum, handle) for signum in present}
+
+    def undo() -> None:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+    return undo
 
 
 def stop(child: "subprocess.Popen[bytes]", signum: int = signal.SIGTERM) -> None:

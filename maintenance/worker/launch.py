@@ -77,14 +77,15 @@ def start_reloading(plan: WorkerPlan, *, folder: Path, say: Callable[[str], None
         stopping.set()
         process.stop(child)
 
-    process.on_stop_signals(stop_all)
     changes = watchfiles.watch(
         folder, watch_filter=watchfiles.PythonFilter(), debounce=500, stop_event=stopping, raise_interrupt=False
     )
+    process.on_stop_signals(stop_all)
     for batch in changes:
         names = sorted({Path(path).name for _, path in batch})
         say(f"Restarting the worker: {', '.join(names[:3])}{' …' if len(names) > 3 else ''} changed.")
         process.stop(child)
         child.wait()
-        child = process.start(command(plan), dies_with_us=True)
+        if not stopping.is_set():
+            child = process.start(command(plan), dies_with_us=True)
     return child.wait()

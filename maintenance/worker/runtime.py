@@ -1,7 +1,8 @@
 """What runs inside the Celery worker that run_worker started (celery worker --include this module).
 
-It refuses a green pool that was not monkey-patched, gives database connections back after each task, ends --burst,
-and bounds the shutdown of the pools on which Celery's soft shutdown would lose the running task.
+It refuses a green pool that was not monkey-patched, ends --burst, and bounds the shutdown of the pools on which
+Celery's soft shutdown would lose the running task. (Database connections need nothing of us: Celery's own Django
+fixup closes them after each task, in the thread or greenlet that used them.)
 """
 
 import sys
@@ -24,7 +25,6 @@ def prepare(sender: Any, **kwargs: Any) -> None:
         sys.stderr.write(f"{problem}\n")
         raise SystemExit(2)
     if pool != "prefork":
-        signals.task_postrun.connect(close_connections, weak=False)
         window = float(environment.get("MAINTENANCE_WORKER_WINDOW", 25))
         shutdown.arm(sender, pool=pool, window=window)
     if "MAINTENANCE_WORKER_BURST" in environment:
@@ -50,13 +50,6 @@ def unpatched(pool: str) -> str | None:
         f"The pool {pool} was not monkey-patched before Celery was imported: it would accept tasks and run none. "
         f"Start it with `manage.py run_worker --pool {pool}`, and import nothing of Celery from sitecustomize."
     )
-
-
-def close_connections(**kwargs: Any) -> None:
-    """Give this thread's (or greenlet's) database connections back."""
-    from django.db import connections
-
-    connections.close_all()
 
 
 def _pool_of(worker: Any) -> str:

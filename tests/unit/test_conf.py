@@ -1,5 +1,6 @@
 """settings.MAINTENANCE: what is read, and what is refused by name."""
 
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -100,5 +101,5 @@ def test_a_bad_value_is_refused_by_name(given: Any, message: str) -> None:
 
 def test_every_setting_says_when_to_change_it() -> None:
     for section in (*conf.SECTIONS.values(), conf.Profile):
-        for entry in section.__dataclass_fields__.values():
+        for entry in fields(section):
             assert entry.metadata["when"].endswith((".", ")")), f"{section.__name__}.{entry.name}"

@@ -33,10 +33,17 @@ def early(name: str, seconds: float) -> str:
 
 
 @shared_task
-def count_connections() -> int:
-    """Use the database, so that a connection is opened by this thread or greenlet."""
+def use_database() -> int:
+    """Use the database for a while, so that this thread or greenlet opens a connection."""
     from django.db import connection
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    return len(list(Path("/proc/self/fd").iterdir()))
+        time.sleep(0.2)
+        return int(cursor.fetchone()[0])
+
+
+@shared_task
+def open_databases(name: str) -> int:
+    """Return how many file descriptors of this process are connections to the SQLite file ``name``."""
+    return sum(1 for path in Path("/proc/self/fd").iterdir() if path.is_symlink() and str(path.readlink()) == name)
