@@ -1,0 +1,129 @@
+"""The tasks as tasks: limits, the overlap lock, and answers that are JSON."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Task
+from django.test import modify_settings
+from django.utils import timezone
+from django_celery_results.models import TaskResult
+
+from maintenance import lease, tasks
+from maintenance.errors import AppNotInstalled
+
+pytestmark = pytest.mark.django_db
+ALL: "list[Task[Any, Any]]" = [tasks.backup, tasks.clear_cache, tasks.clear_sessions, tasks.purge_results]
+Add = Callable[[str], Path]
+
+
+@pytest.mark.parametrize("task", ALL, ids=lambda task: str(task.name))
+def test_every_task_survives_its_worker_and_has_an_end(task: "Task[Any, Any]") -> None:
+    assert (task.acks_late, task.reject_on_worker_lost) == (True, True)
+    assert task.soft_time_limit is not None
+    assert task.time_limit is not None
+    # Kombu's visibility timeout is an hour by default: a longer run would be delivered a second time.
+    assert 0 < task.soft_time_limit < task.time_limit < 3600
+    assert (task.queue if hasattr(task, "queue") else None) is None
+
+
+def test_their_names_are_their_own() -> None:
+    assert [task.name for task in ALL] == [
+        "maintenance.backup",
+        "maintenance.clear_cache",
+        "maintenance.clear_sessions",
+        "maintenance.purge_results",
+    ]
+
+
+@pytest.mark.parametrize("task", ALL, ids=lambda task: str(task.name))
+def test_another_run_makes_it_answer_at_once(task: "Task[Any, Any]") -> None:
+    name = str(task.name)
+    lease.acquire(name, holder="another id", ttl=timedelta(minutes=5))
+    held = lease.find(name)
+    assert held is not None
+    since = held.since.isoformat(timespec="seconds")
+    answer = task.apply(task_id="this id").get()
+    assert answer == {
+        "skipped": f"{name!r} is locked by 'another id' since {since}.",
+        "holder": "another id",
+        "since": since,
+    }
+    assert lease.find(name) == held
+
+
+def test_an_expired_lock_is_nobodys() -> None:
+    lease.acquire("maintenance.clear_sessions", holder="another id", ttl=timedelta(seconds=-1))
+    assert tasks.clear_sessions.apply(task_id="this id").get()["deleted"] == 0
+
+
+def test_the_redelivery_of_the_same_id_takes_the_lock_over() -> None:
+    lease.acquire("maintenance.clear_sessions", holder="this id", ttl=timedelta(minutes=5))
+    answer = tasks.clear_sessions.apply(task_id="this id").get()
+    assert answer == {"engine": "django.contrib.sessions.backends.db", "deleted": 0, "batches": 0}
+    assert lease.find("maintenance.clear_sessions") is None
+
+
+def test_the_lock_outlives_the_time_limit_by_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[lease.Holding | None] = []
+    name = "maintenance.clear_sessions"
+    monkeypatch.setattr("maintenance.sessions.clear", lambda **_: held.append(lease.find(name)))
+    for limits, seconds in ((None, 1860), ([None, None], 1860), ([100, 50], 160)):
+        tasks.clear_sessions.push_request(id="this id", timelimit=limits)
+        # asdict(None) fails after the look: the lock is released then, too.
+        with pytest.raises(TypeError):
+            tasks.clear_sessions.run()
+        tasks.clear_sessions.pop_request()
+        found = held.pop()
+        assert found is not None
+        assert abs(found.expires - found.since - timedelta(seconds=seconds)) < timedelta(seconds=1)
+        assert lease.find(name) is None
+
+
+def test_purge_results_answers_in_json(settings: Any) -> None:
+    settings.MAINTENANCE = {"RESULTS": {"KEEP_FOR": "1d"}}
+    for name, age in (("old", 25), ("new", 23)):
+        TaskResult.objects.create(task_id=name)
+        TaskResult.objects.filter(task_id=name).update(date_done=timezone.now() - timedelta(hours=age))
+    answer = tasks.purge_results.apply().get()
+    assert (answer["task_results"], answer["group_results"], answer["batches"]) == (1, 0, 1)
+    assert answer["kept_by"] == 'MAINTENANCE["RESULTS"]["KEEP_FOR"]'
+    assert json.loads(json.dumps(answer)) == answer
+    settings.MAINTENANCE = {}
+    settings.CELERY_RESULT_EXPIRES = None
+    assert tasks.purge_results.apply().get()["before"] is None
+    assert list(TaskResult.objects.values_list("task_id", flat=True)) == ["new"]
+
+
+def test_backup_answers_with_the_manifests(settings: Any, sqlite_file: Add, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(sqlite_file("archive"))) as live, live:
+        live.execute("CREATE TABLE entry (id INTEGER PRIMARY KEY)")
+    settings.MAINTENANCE = {
+        "BACKUPS": {"ROOT": tmp_path / "backups", "DATABASES": ["archive"], "STORAGE": "elsewhere", "KEEP_LAST": 1}
+    }
+    first, second = (tasks.backup.apply(task_id="this id").get() for _ in range(2))
+    assert json.loads(json.dumps(second)) == second
+    assert second["destination"] == str(tmp_path / "backups")
+    assert [one["removed"] for one in second["backups"]] == [[first["backups"][0]["id"]]]
+    manifests = list((tmp_path / "backups").glob("*.manifest.json"))
+    assert [path.name for path in manifests] == [f"{second['backups'][0]['id']}.manifest.json"]
+    assert (lease.find("maintenance.backup"), lease.find("backup:archive")) == (None, None)
+
+
+def test_a_command_at_work_on_the_same_database_is_told(settings: Any, sqlite_file: Add, tmp_path: Path) -> None:
+    sqlite_file("archive")
+    settings.MAINTENANCE = {"BACKUPS": {"ROOT": tmp_path / "backups", "DATABASES": ["archive"]}}
+    lease.acquire("backup:archive", holder="web.1:77", ttl=timedelta(minutes=5))
+    answer = tasks.backup.apply().get()
+    assert (answer["holder"], answer["skipped"].split(" is ")[0]) == ("web.1:77", "'backup:archive'")
+
+
+def test_trouble_is_a_failure_and_frees_the_lock() -> None:
+    with modify_settings(INSTALLED_APPS={"remove": ["django_celery_results"]}), pytest.raises(AppNotInstalled):
+        tasks.purge_results.apply(throw=True)
+    assert lease.find("maintenance.purge_results") is None
