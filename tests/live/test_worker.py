@@ -69,7 +69,7 @@ def test_reload_restarts_its_own_child_only(project: Project, tmp_path: Path) ->
     watched = tmp_path / "watched"
     watched.mkdir()
     (watched / "code.py").write_text("VALUE = 1\n")
-    args = [sys.executable, str(ROOT / "manage.py"), *"run_worker --reload -P solo -n me@%h".split()]
+    args = [sys.executable, str(ROOT / "manage.py"), "run_worker", "--reload", "-P", "solo", "-n", "me@%h"]
     worker = Process(args, env=project.env, log=tmp_path / "reloading.log", cwd=watched)
     project.processes.append(worker)
     worker.wait_for_line(r"me@\S+ ready\.")
