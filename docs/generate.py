@@ -135,7 +135,7 @@ def usage(action: argparse.Action) -> str:
 
 def operand(action: argparse.Action) -> str:
     """Return what follows an option: nothing for a flag, else a blank and the name of its value."""
-    if action.nargs == 0:
+    if action.nargs == 0 or action.metavar == "":
         return ""
     many = " …" if action.nargs in ("+", "*") else ""
     return f" {action.metavar or action.dest.upper()}{many}"

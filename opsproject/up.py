@@ -34,6 +34,8 @@ def main() -> None:
     except CannotStart as error:
         sys.stderr.write(f"make up: {error}\n")
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.stdout.write(f"The admin is at http://{HOST}:{port}/admin/ as soon as web runs. Ctrl-C stops everything.\n")
     replace(processes(port))
 
