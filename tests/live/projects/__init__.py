@@ -1,0 +1,1 @@
+"""Host projects for live tests: opsproject's settings, changed where a test needs it."""
