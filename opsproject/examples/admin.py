@@ -1,6 +1,7 @@
 """The examples' rows in the admin."""
 
 from django.contrib import admin
+from django.http import HttpRequest
 
 from .models import Article, PageInfo
 
@@ -16,9 +17,13 @@ class ArticleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
 
 @admin.register(PageInfo)
 class PageInfoAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Pages that the chain fetched, newest first."""
+    """Pages that the chain fetched, newest first: to be read, since only the chain writes them."""
 
     list_display = ("url", "title", "links", "fetched_at")
     search_fields = ("url", "title")
-    readonly_fields = ("fetched_at",)
+    readonly_fields = ("url", "title", "links", "fetched_at")
     ordering = ("-fetched_at",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return False."""
+        return False

@@ -2,13 +2,20 @@
 
 import http.client
 from html.parser import HTMLParser
+from typing import NoReturn
 from urllib import request
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 
 
 class PageRefused(Exception):
     """A page that will not come, however often it is asked for."""
+
+
+class _NothingElse(request.BaseHandler):
+    """Refuses every scheme that no other handler takes, first or after a redirect."""
+
+    def unknown_open(self, asked: request.Request) -> NoReturn:
+        raise PageRefused(f"{asked.full_url!r} is neither http nor https: nothing else is fetched.")
 
 
 # Exactly these: urllib's default opener would also follow file:, ftp: and data: URLs.
@@ -18,7 +25,7 @@ _HANDLERS = (
     request.HTTPRedirectHandler,
     request.HTTPDefaultErrorHandler,
     request.HTTPErrorProcessor,
-    request.UnknownHandler,
+    _NothingElse,
 )
 
 
@@ -28,8 +35,6 @@ def fetch(url: str, *, timeout: float, limit_bytes: int) -> str:
     ``timeout`` is in seconds, for the connection and for each read. Raises PageRefused for what no retry can mend
     (another scheme than http(s), an answer such as 404) and OSError for what one may.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise PageRefused(f"{url!r} is neither http nor https: nothing else is fetched.")
     opener = request.OpenerDirector()
     for handler in _HANDLERS:
         opener.add_handler(handler())

@@ -1,14 +1,8 @@
 """The examples' pages, rules and messages, without a worker."""
 
-import re
-import socket
-import threading
-from collections.abc import Iterator
 from html.parser import HTMLParser
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import pytest
 from django.contrib.auth.models import User
@@ -16,7 +10,7 @@ from django.db import transaction
 from django.test import Client
 
 from opsproject import celery_app
-from opsproject.examples import abbreviations, articles, pages, tasks
+from opsproject.examples import abbreviations, articles, tasks
 from opsproject.examples.models import Article, PageInfo
 from opsproject.examples.views import PATTERNS
 from tests.project.conftest import Outbox
@@ -359,7 +353,7 @@ def test_an_edit_made_between_the_tasks_read_and_its_write_is_kept(monkeypatch: 
     assert (article.title, article.body, article.views) == ("edited", "My Corporation", 9)
 
 
-# --- Crunching and fetching
+# --- Crunching
 
 
 @pytest.mark.parametrize(
@@ -375,110 +369,15 @@ def test_a_limit_that_would_eat_the_worker_is_refused(limit: int) -> None:
         tasks.crunch(limit)
 
 
-class Answers(BaseHTTPRequestHandler):
-    """Answers by path: a status and a body, or a redirect."""
-
-    pages = {
-        "/page": (200, "text/html; charset=latin-1", "<title>Caf\xe9\n au lait</title><a href=1>1</a><a name=x>x</a>"),
-        "/odd": (200, "text/html; charset=martian", "<title>odd</title>"),
-        "/missing": (404, "text/html", "no"),
-        "/broken": (503, "text/html", "no"),
-    }
-    redirects = {"/moved": "/page", "/file": "file:///etc/passwd", "/ftp": "ftp://127.0.0.1/x"}
-
-    def do_GET(self) -> None:
-        if self.path in self.redirects:
-            self.send_response(302)
-            self.send_header("Location", self.redirects[self.path])
-            self.end_headers()
-            return
-        status, content_type, body = self.pages[self.path]
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.end_headers()
-        self.wfile.write(body.encode("latin-1"))
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def fetch(url: str, *, timeout: float = 2, limit_bytes: int = 1000) -> str:
-    return pages.fetch(url, timeout=timeout, limit_bytes=limit_bytes)
-
-
-@pytest.mark.parametrize("path", ["/page", "/moved"])
-def test_a_page_is_fetched_and_described(origin: str, path: str) -> None:
-    assert pages.describe(fetch(origin + path)) == ("Caf\xe9 au lait", 1)
-
-
-@pytest.mark.parametrize("limit_bytes", [6, 7])
-def test_a_page_is_read_up_to_a_limit(origin: str, limit_bytes: int) -> None:
-    assert fetch(f"{origin}/page", limit_bytes=limit_bytes) == "<title>"[:limit_bytes]
-
-
-@pytest.mark.parametrize(
-    ("url", "why"),
-    [
-        ("file:///etc/passwd", "'file:///etc/passwd' is neither http nor https: nothing else is fetched."),
-        ("ftp://127.0.0.1/x", "'ftp://127.0.0.1/x' is neither http nor https: nothing else is fetched."),
-        ("data:text/html,x", "'data:text/html,x' is neither http nor https: nothing else is fetched."),
-        ("page", "'page' is neither http nor https: nothing else is fetched."),
-    ],
-)
-def test_only_http_is_fetched(url: str, why: str) -> None:
-    with pytest.raises(pages.PageRefused) as refused:
-        fetch(url)
-    assert str(refused.value) == why
-
-
-@pytest.mark.parametrize("path", ["/file", "/ftp"])
-def test_a_redirect_leads_nowhere_else(origin: str, path: str) -> None:
-    with pytest.raises((pages.PageRefused, URLError)):
-        fetch(origin + path)
-
-
-@pytest.mark.parametrize("path", ["/missing", "/odd", "/a b"])
-def test_what_no_retry_mends_is_refused(origin: str, path: str) -> None:
-    with pytest.raises(pages.PageRefused, match=re.escape(f"'{origin}{path}' ")):
-        fetch(origin + path)
-
-
-def test_a_server_error_is_worth_a_retry(origin: str) -> None:
-    with pytest.raises(ConnectionError, match="/broken' answered 503"):
-        fetch(f"{origin}/broken")
-
-
-def test_a_server_that_never_answers_is_given_up() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimeoutError):
-        fetch(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout=0.2)
-
-
-@pytest.mark.parametrize(
-    ("html", "expected"),
-    [
-        ("", ("", 0)),
-        ("<title>One</title><svg><title>Two</title></svg>", ("One", 0)),
-        ("<title>&lt;a href=x&gt;</title><A HREF='x'>", ("<a href=x>", 1)),
-        ("<title>unclosed", ("unclosed", 0)),
-    ],
-)
-def test_odd_pages_are_described(html: str, expected: tuple[str, int]) -> None:
-    assert pages.describe(html) == expected
+# --- The admin
 
 
 @pytest.mark.django_db
-def test_storing_a_page_twice_keeps_one_row() -> None:
-    first = tasks.store_page_info({"title": "one", "links": 1}, "http://testserver/")
-    assert tasks.store_page_info(tasks.parse_page("<title>two"), "http://testserver/") == first
-    assert list(PageInfo.objects.values_list("url", "title", "links")) == [("http://testserver/", "two", 0)]
+def test_the_admin_shows_what_the_examples_keep(admin_client: Client, debug: None) -> None:
+    article = Article.objects.create(title="an article", body="b")
+    page = PageInfo.objects.create(url="http://testserver/", title="a page", links=2)
+    for name, row in (("article", article), ("pageinfo", page)):
+        assert str(row) in admin_client.get(f"/admin/examples/{name}/").content.decode()
+        assert admin_client.get(f"/admin/examples/{name}/{row.pk}/change/").status_code == 200
+    assert admin_client.get("/admin/examples/article/add/").status_code == 200
+    assert admin_client.get("/admin/examples/pageinfo/add/").status_code == 403
