@@ -71,14 +71,15 @@ def test_the_redelivery_of_the_same_id_takes_the_lock_over() -> None:
 
 def test_the_lock_outlives_the_time_limit_by_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[lease.Holding | None] = []
+    task: Any = tasks.clear_sessions
     name = "maintenance.clear_sessions"
     monkeypatch.setattr("maintenance.sessions.clear", lambda **_: held.append(lease.find(name)))
     for limits, seconds in ((None, 1860), ([None, None], 1860), ([100, 50], 160)):
-        tasks.clear_sessions.push_request(id="this id", timelimit=limits)
+        task.push_request(id="this id", timelimit=limits)
         # asdict(None) fails after the look: the lock is released then, too.
         with pytest.raises(TypeError):
-            tasks.clear_sessions.run()
-        tasks.clear_sessions.pop_request()
+            task.run()
+        task.pop_request()
         found = held.pop()
         assert found is not None
         assert abs(found.expires - found.since - timedelta(seconds=seconds)) < timedelta(seconds=1)
