@@ -1,12 +1,22 @@
-"""System checks: what `manage.py check` finds before anything runs."""
+"""System checks: what `manage.py check` finds before anything runs.
+
+E001 settings.MAINTENANCE · E002 a schedule entry · E003 a schedule's task name · E004 the Celery app or its tasks ·
+W001 visibility_timeout · W002 CELERY_QUEUES · W003 schedule options that get lost.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, register
+from celery import Celery
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
 
-from . import conf
-from .errors import ConfigurationError
+from . import conf, project
+from .errors import CeleryAppMissing, ConfigurationError
+from .management.found import celery_app
+
+KOMBU_VISIBILITY_TIMEOUT = 3600
 
 
 @register("maintenance")
@@ -17,3 +27,85 @@ def settings_are_known(app_configs: Sequence[Any] | None, **kwargs: Any) -> list
     except ConfigurationError as error:
         return [Error(error.message, hint=error.cure or None, id="maintenance.E001")]
     return []
+
+
+@register("maintenance")
+def celery_app_can_be_imported(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """maintenance.E004: there is a Celery app, but it or its tasks cannot be imported."""
+    try:
+        project.discover(celery_app().app)
+    except CeleryAppMissing as error:
+        # A project without any Celery app may use the commands that need none.
+        return [_error(error, "maintenance.E004")] if error.__cause__ else []
+    except project.TasksNotImportable as error:
+        return [_error(error, "maintenance.E004")]
+    except ConfigurationError:
+        pass  # E001 tells
+    return []
+
+
+@register("maintenance")
+def schedules_can_be_used(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """maintenance.E002, E003, W003: an entry of the beat schedule that the tables cannot hold, wholly or in part."""
+    app = _app()
+    if app is None or not apps.is_installed("django_celery_beat"):
+        return []
+    from .schedules import declared
+
+    try:
+        found = declared.read(app)
+    except ConfigurationError as error:
+        return [_error(error, "maintenance.E002")]
+    ids = {"entry": "maintenance.E002", "task": "maintenance.E003"}
+    return [
+        *(Error(f"Schedule {fault.name}: {fault.problem}.", fault.cure, id=ids[fault.kind]) for fault in found.errors),
+        *(
+            Warning(f"Schedule {loss.name}: {loss.problem}.", loss.cure, id="maintenance.W003")
+            for loss in found.warnings
+        ),
+    ]
+
+
+@register("maintenance")
+def visibility_outlasts_tasks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """maintenance.W001: a Redis broker hands a task out again while it may still run."""
+    app = _app()
+    if app is None or not str(app.conf.broker_url or "").startswith(("redis", "sentinel", "valkey")):
+        return []
+    timeout = (app.conf.broker_transport_options or {}).get("visibility_timeout", KOMBU_VISIBILITY_TIMEOUT)
+    limits = {"CELERY_TASK_TIME_LIMIT": app.conf.task_time_limit or 0}
+    limits |= {f"task {name}": task.time_limit or 0 for name, task in app.tasks.items()}
+    source = max(limits, key=lambda name: limits[name])
+    if timeout > limits[source]:
+        return []
+    return [
+        Warning(
+            f"The broker hands a task out again after {timeout:g}s (visibility_timeout), "
+            f"but it may run for {limits[source]:g}s ({source}): it would run twice.",
+            hint=f'Set CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] = {int(limits[source]) + 600}.',
+            id="maintenance.W001",
+        )
+    ]
+
+
+@register("maintenance")
+def queues_have_their_name(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """maintenance.W002: CELERY_QUEUES, Celery 3's name, which is ignored beside CELERY_TASK_QUEUES."""
+    if not hasattr(settings, "CELERY_QUEUES"):
+        return []
+    ignored = " and is ignored beside it" if getattr(settings, "CELERY_TASK_QUEUES", None) else ""
+    message = f"CELERY_QUEUES is the old name of CELERY_TASK_QUEUES{ignored}."
+    return [Warning(message, hint="Rename CELERY_QUEUES to CELERY_TASK_QUEUES.", id="maintenance.W002")]
+
+
+def _app() -> Celery | None:
+    """Return the project's Celery app with its tasks, or None where another check tells why there is none."""
+    try:
+        app = celery_app().app
+        return app if project.discover(app) else None
+    except ConfigurationError:
+        return None
+
+
+def _error(error: ConfigurationError, id: str) -> Error:
+    return Error(error.message, hint=error.cure or None, id=id)

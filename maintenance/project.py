@@ -52,10 +52,13 @@ def celery_app(*, flag: str | None, setting: str | None, settings_module: str) -
     raise CeleryAppMissing(tried=", ".join(f"{package}.celery" for package in packages) or settings_module)
 
 
-def discover(app: Celery) -> None:
-    """Import the task modules of ``app`` and finalize it, as beat and workers do. Raises TasksNotImportable."""
+def discover(app: Celery) -> bool:
+    """Import the task modules of ``app`` and finalize it, as beat and workers do. Raises TasksNotImportable.
+
+    Returns False when it is already at it: Celery runs the system checks before it imports, and they ask for the tasks.
+    """
     if getattr(_discovering, "busy", False):
-        return  # Celery runs the system checks before it imports, and they ask for the tasks again
+        return False
     _discovering.busy = True
     try:
         app.loader.import_default_modules()
@@ -64,6 +67,7 @@ def discover(app: Celery) -> None:
     finally:
         _discovering.busy = False
     app.finalize()
+    return True
 
 
 def masked(url: object) -> str:

@@ -1,0 +1,81 @@
+"""manage.py doctor"""
+
+from collections import Counter
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import run_checks
+from django.core.management.base import CommandParser
+from django.db import connections
+
+from maintenance import project, units
+from maintenance.health import runner, stack
+from maintenance.health.runner import FAILED, OK, UNKNOWN, WARNING, Finding
+from maintenance.management.base import Command as BaseCommand
+from maintenance.management.base import value
+from maintenance.management.found import celery_app
+
+WORDS = {OK: "ok", WARNING: "warning", FAILED: "FAILED", UNKNOWN: "COULD NOT ASK"}
+
+
+class Command(BaseCommand):
+    help = "Tell whether background work can be done: broker, database, cache, a worker, and the way through it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add = parser.add_argument
+        add("-A", "--app", help="Celery app, as for celery -A (default: found by itself)")
+        wait = "how long a worker may take to answer (default: 5s)"
+        add("--wait", type=value(units.duration), default=timedelta(seconds=5), metavar="TIME", help=wait)
+        add("--json", action="store_true", help="print one JSON document")
+        add("--noinput", "--no-input", action="store_false", dest="interactive", help="accepted; this never prompts")
+
+    def handle(self, *, app: str | None, wait: timedelta, json: bool, **options: Any) -> None:
+        found = celery_app(app).app
+        project.discover(found)
+        asked = stack.checks(found, databases=connections, caches=settings.CACHES, wait=wait.total_seconds())
+        findings = runner.run_all(asked, secrets=passwords(str(found.conf.broker_url))) + settings_findings()
+        healthy = all(finding.state in (OK, WARNING) for finding in findings)
+        if json:
+            self.document(healthy=healthy, checks=[asdict(finding) for finding in findings])
+        else:
+            self.answer("\n".join(self.table(findings)))
+        if not healthy:
+            raise SystemExit(1)
+
+    def table(self, findings: list[Finding]) -> list[str]:
+        """Return a line a finding, and their sum."""
+        styles = {OK: self.style.SUCCESS, WARNING: self.style.WARNING, FAILED: self.style.ERROR}
+        width = max(len(finding.name) for finding in findings)
+        lines = []
+        for finding in findings:
+            state = styles.get(finding.state, self.style.ERROR)(f"{WORDS[finding.state]:<13}")
+            text = " ".join(filter(None, (finding.message, finding.consequence, finding.cure)))
+            lines.append(f"{state}  {finding.name:<{width}}  {text}")
+        count = Counter(finding.state for finding in findings)
+        return [
+            *lines,
+            ", ".join(f"{count[state]} {word.lower()}" for state, word in WORDS.items() if count[state]) + ".",
+        ]
+
+
+def settings_findings() -> list[Finding]:
+    """Return what the app's system checks say of the settings."""
+    messages = run_checks(tags=["maintenance"])
+    found = [
+        Finding(
+            message.id or "settings", FAILED if message.is_serious() else WARNING, message.msg, "", message.hint or ""
+        )
+        for message in messages
+        if not message.is_silenced()
+    ]
+    return found or [Finding("settings", OK, "The system checks find nothing.")]
+
+
+def passwords(broker: str) -> list[str]:
+    """Return the secrets that a client's error message could repeat."""
+    urls = [broker, *(str(cache.get("LOCATION", "")) for cache in settings.CACHES.values())]
+    given = [str(database.get("PASSWORD") or "") for database in settings.DATABASES.values()]
+    return [*given, *(urlsplit(url).password or "" for url in urls)]

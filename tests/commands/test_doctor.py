@@ -1,0 +1,116 @@
+"""manage.py doctor"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+
+from maintenance.health import stack
+from maintenance.health.runner import Check, CouldNotAsk
+from tests.conftest import Outcome
+
+Run = Callable[..., Outcome]
+
+
+@dataclass(frozen=True)
+class Fake(Check):
+    label: str
+    error: Exception | None = None
+    consequence: ClassVar[str] = "Nothing works."
+    cure: ClassVar[str] = "Start it."
+
+    @property
+    def name(self) -> str:
+        return self.label
+
+    def run(self) -> str:
+        if self.error:
+            raise self.error
+        return "Answers."
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    def asker(*checks: Check) -> dict[str, Any]:
+        given: dict[str, Any] = {}
+
+        def fakes(app: Any, **options: Any) -> list[Check]:
+            given.update(options, app=app.main)
+            return list(checks)
+
+        monkeypatch.setattr(stack, "checks", fakes)
+        return given
+
+    return asker
+
+
+def test_a_healthy_stack(run: Run, asked: Callable[..., dict[str, Any]]) -> None:
+    given = asked(Fake("broker"), Fake("round trip"))
+    assert run("doctor", "--wait=2m") == (
+        "ok             broker      Answers.\n"
+        "ok             round trip  Answers.\n"
+        "ok             settings    The system checks find nothing.\n"
+        "3 ok.\n",
+        "",
+        0,
+    )
+    assert (given["app"], list(given["databases"]), list(given["caches"]), given["wait"]) == (
+        "tests", ["default"], ["default"], 120,
+    )  # fmt: skip
+
+
+def test_a_sick_one_says_consequence_and_cure(run: Run, asked: Callable[..., dict[str, Any]], settings: Any) -> None:
+    settings.CELERY_QUEUES = []
+    asked(Fake("broker", OSError("refused")), Fake("worker", CouldNotAsk(reason="Could not ask.")), Fake("cache"))
+    assert run("doctor") == (
+        "FAILED         broker            refused. Nothing works. Start it.\n"
+        "COULD NOT ASK  worker            Could not ask.\n"
+        "ok             cache             Answers.\n"
+        "warning        maintenance.W002  CELERY_QUEUES is the old name of CELERY_TASK_QUEUES. "
+        "Rename CELERY_QUEUES to CELERY_TASK_QUEUES.\n"
+        "1 ok, 1 warning, 1 failed, 1 could not ask.\n",
+        "",
+        1,
+    )
+
+
+@pytest.mark.parametrize(("error", "healthy"), [(None, True), (CouldNotAsk(reason="Nobody."), False)])
+def test_json_is_one_document_and_not_asked_is_never_healthy(
+    run: Run, asked: Callable[..., dict[str, Any]], settings: Any, error: Exception | None, healthy: bool
+) -> None:
+    settings.SILENCED_SYSTEM_CHECKS = ["maintenance.W002"]
+    settings.CELERY_QUEUES = []
+    asked(Fake("broker", error))
+    out, err, code = run("doctor", "--json")
+    message, state = ("Answers.", "ok") if healthy else ("Nobody.", "unknown")
+    blank = {"consequence": "", "cure": ""}
+    assert (list(json.loads(out).items()), err, code) == (
+        [
+            ("schema_version", 1),
+            ("healthy", healthy),
+            (
+                "checks",
+                [
+                    {"name": "broker", "state": state, "message": message, **blank},
+                    {"name": "settings", "state": "ok", "message": "The system checks find nothing.", **blank},
+                ],
+            ),
+        ],
+        "",
+        0 if healthy else 1,
+    )
+
+
+def test_an_app_that_is_not_there_is_a_wrong_configuration(
+    run: Run, asked: Callable[..., dict[str, Any]], settings: Any
+) -> None:
+    asked()
+    settings.MAINTENANCE = {"WORKER": {"APP": "nowhere"}}
+    assert run("doctor") == (
+        "",
+        "CommandError: No Celery app was found (nowhere: No module named 'nowhere'). "
+        'Pass -A package, or set MAINTENANCE["WORKER"]["APP"] = "package".\n',
+        2,
+    )
