@@ -61,8 +61,11 @@ def _update(plan: Plan, keys: Mapping[Timing, int], using: str, now: datetime) -
     if not plan.update:
         return
     rows = [PeriodicTask(pk=update.pk, **_columns(update.entry, keys, now)) for update in plan.update]
-    fields = list(_columns(plan.update[0].entry, keys, now))
-    PeriodicTask.objects.using(using).bulk_update(rows, fields)
+    changed = {name for update in plan.update for name in update.changes}
+    keys_too = [f"{kind}_id" for kind in MODELS] if "schedule" in changed else []
+    fields = [name for name in plan.update[0].entry.columns if name in changed] + keys_too
+    if fields:
+        PeriodicTask.objects.using(using).bulk_update(rows, fields)
     revived = [PeriodicTask(pk=update.pk, enabled=True) for update in plan.update if update.enables]
     if revived:
         PeriodicTask.objects.using(using).bulk_update(revived, ["enabled"])
