@@ -43,7 +43,8 @@ def test_no_row_is_loaded_and_no_statement_has_too_many_parameters() -> None:
     deletes = [query["sql"] for query in queries if query["sql"].startswith("DELETE")]
     assert len(selects) == 3
     assert all(sql.startswith('SELECT "django_session"."session_key" AS "pk" FROM') for sql in selects)
-    assert [sql.count("'s") for sql in deletes] == [499, 499, 2, 200]
+    assert sum(sql.count("'s") for sql in deletes) == 1200
+    assert max(sql.count("'s") for sql in deletes) <= (connection.features.max_query_params or 1200) // 2
 
 
 def test_a_listener_is_told_of_every_row_in_batches() -> None:

@@ -47,7 +47,7 @@ def manifests(project: Project) -> list[dict[str, Any]]:
 
 def worker(project: Project) -> Process:
     process = project.start("run_worker", "--pool", "prefork", "-c", "2", "-Q", "default,heavy_tasks")
-    process.wait_for_line(r"\S+@\S+ ready")
+    process.wait_for_line(r"\S+@\S+ ready", seconds=60)
     return process
 
 
@@ -64,7 +64,7 @@ def test_the_redelivery_of_a_killed_task_does_its_work(ops: Project) -> None:
     assert manifests(ops) == []
 
     worker(ops)
-    wait_for(lambda: manifests(ops), about="the manifest of the redelivered task")
+    wait_for(lambda: manifests(ops), seconds=60, about="the manifest of the redelivered task")
     wait_for(lambda: holders(ops) == {}, about="the locks to be released")
     query = "SELECT result FROM django_celery_results_taskresult WHERE status = 'SUCCESS' AND task_id = ?"
     ((result,),) = wait_for(lambda: ask(ops, query, id_), about="the task's success")
