@@ -44,12 +44,11 @@ def make_private(folder: Path) -> None:
 
 def make_all(folders: Iterable[Path]) -> None:
     """Make every one of the filesystem transport's folders. Raises CannotWrite."""
-    for folder in folders:
+    for path in (path for folder in folders for path in (folder.parent, folder)):
         try:
-            for path in (folder.parent, folder):  # mkdir gives its mode to the last folder only
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)  # the mode is the last folder's only
         except OSError as error:
-            raise CannotWrite(path=str(folder), reason=error.strerror or str(error)) from error
+            raise CannotWrite(path=str(path), reason=error.strerror or str(error)) from error
 
 
 @contextmanager

@@ -236,7 +236,7 @@ def test_folders_that_cannot_be_made_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         connections.filesystem(tmp_path / "broker")
     assert str(caught.value) == (
-        f"Cannot write '{tmp_path}/broker/queues': Not a directory. Make it writable, or set VAR_DIR or REDIS_URL."
+        f"Cannot write '{tmp_path}/broker': File exists. Make it writable, or set VAR_DIR or REDIS_URL."
     )
 
 
