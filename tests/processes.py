@@ -151,6 +151,19 @@ class Project:
         self.processes.append(process)
         return process
 
+    def pids(self) -> list[int]:
+        """Return every living process that was started with this var folder, in whatever session (Linux)."""
+        mark = f"VAR_DIR={self.var}".encode()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+        return found
+
     def close(self) -> None:
         for process in reversed(self.processes):
             process.close()
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

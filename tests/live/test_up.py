@@ -1,7 +1,6 @@
 """make up: real work soon after the start, nothing left behind after Ctrl-C, and nothing lost by it."""
 
 import json
-import os
 import re
 import signal
 import stat
@@ -44,7 +43,7 @@ class Up:
         began = time.monotonic()
         honcho.send(signal.SIGINT)
         honcho.wait(seconds=15)
-        wait_for(lambda: not self.pids(), seconds=5, about="no process left")
+        wait_for(lambda: not self.project.pids(), seconds=5, about="no process left")
         return time.monotonic() - began
 
     def get(self, path: str, form: dict[str, str] | None = None) -> str | None:
@@ -65,20 +64,6 @@ class Up:
         form = {"username": "admin", "password": password, "csrfmiddlewaretoken": token[1], "next": "/admin/"}
         assert "Site administration" in (self.get("/admin/login/", form) or "")
 
-    def pids(self) -> list[int]:
-        """Return every living process that was started with this VAR_DIR."""
-        mark = f"VAR_DIR={self.project.var}".encode()
-        found = []
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit() and folder.name != str(os.getpid()):
-                try:
-                    environment = (folder / "environ").read_bytes().split(b"\0")
-                except OSError:
-                    continue
-                if mark in environment:
-                    found.append(int(folder.name))
-        return found
-
     def finished(self) -> Counter[str]:
         """Return how often each traced task finished."""
         lines = self.trace.read_text().splitlines() if self.trace.exists() else []
@@ -87,17 +72,12 @@ class Up:
     def started(self) -> int:
         return self.trace.read_text().count("start ") if self.trace.exists() else 0
 
-    def close(self) -> None:
-        self.project.close()
-        for pid in self.pids():
-            os.kill(pid, signal.SIGKILL)
-
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
     one = Up(tmp_path / "project", DJANGO_SETTINGS_MODULE="tests.live.settings")
     yield one
-    one.close()
+    one.project.close()
 
 
 def test_a_failure_before_the_start_is_one_line(up: Up) -> None:
@@ -109,7 +89,7 @@ def test_a_failure_before_the_start_is_one_line(up: Up) -> None:
 
 
 @pytest.mark.parametrize(
-    ("running", "total"), [(8, 24), pytest.param(20, 100, marks=pytest.mark.soak)], ids=["short", "full"]
+    ("running", "total"), [(8, 16), pytest.param(20, 100, marks=pytest.mark.soak)], ids=["short", "full"]
 )
 def test_ctrl_c_during_work_stops_everything_and_loses_nothing(up: Up, running: int, total: int) -> None:
     honcho = up.start(CELERY_WORKER_CONCURRENCY=str(running))
@@ -139,7 +119,7 @@ def test_a_task_started_in_the_browser_is_seen_in_the_admin(up: Up) -> None:
     assert task in (up.get("/admin/django_celery_results/taskresult/") or "")
     honcho.send(signal.SIGTERM)
     honcho.wait(seconds=10)
-    wait_for(lambda: not up.pids(), seconds=2, about="no process left")
+    wait_for(lambda: not up.project.pids(), seconds=2, about="no process left")
 
 
 @pytest.mark.soak
