@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import Process, Project, wait_for
-from tests.servers import free_port
+from tests.servers import Valkey, free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
 
@@ -111,8 +111,9 @@ def test_ctrl_c_during_work_stops_everything_and_loses_nothing(up: Up, running: 
     assert up.interrupt(again) < 10
 
 
-def test_a_task_started_in_the_browser_is_seen_in_the_admin(up: Up) -> None:
-    honcho = up.start()
+def test_with_a_redis_of_ones_own_a_task_started_in_the_browser_is_seen_in_the_admin(up: Up, valkey: Valkey) -> None:
+    honcho = up.start(REDIS_URL=valkey.url)
+    honcho.wait_for_line(r"broker\.1 .*there is nothing to start\.")
     task = json.loads(up.get("/test/") or "{}")["id"]
     wait_for(lambda: '"SUCCESS"' in (up.get(f"/tasks/{task}/") or ""), seconds=15, every=0.3, about="2 + 3")
     up.sign_in()
