@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -23,7 +24,15 @@ class Command:
 
     def environment(self) -> dict[str, str]:
         """Return the whole environment of the child."""
-        return {**os.environ, **self.env, **self.secrets}
+        return {**os.environ, **_import_path(), **self.env, **self.secrets}
+
+
+def _import_path() -> dict[str, str]:
+    """Let the child import what manage.py's folder holds, whatever the current folder is."""
+    first = sys.path[0] if sys.path else ""
+    if not first or Path(first) == Path.cwd() or not Path(first, "manage.py").is_file():
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [first, os.environ.get("PYTHONPATH", "")]))}
 
 
 def environment() -> Mapping[str, str]:

@@ -40,7 +40,13 @@ class Server:
     def start(self) -> None:
         with self.log.open("ab") as output:
             self.popen = subprocess.Popen(
-                self.args, stdin=subprocess.DEVNULL, stdout=output, stderr=output, user=self.user, env=self.env
+                self.args,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                user=self.user,
+                env=self.env,
+                cwd=self.log.parent,
             )
 
     def stop(self, signum: int = signal.SIGTERM, seconds: float = 20) -> None:
@@ -164,3 +170,41 @@ class Postgres(Server):
 
     def stop(self, signum: int = signal.SIGINT, seconds: float = 20) -> None:
         super().stop(signum, seconds)
+
+
+class RabbitMQ(Server):
+    """A private RabbitMQ on a free port, with a name daemon (epmd) of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        # Debian's /usr/sbin/rabbitmq-server changes to its own user and drops our environment.
+        found = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin") or shutil.which("rabbitmq-server")
+        if found is None:
+            missing("RabbitMQ (rabbitmq-server)")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "plugins").write_text("[].")
+        self.port, self.epmd_port = free_port(), free_port()
+        environment = {
+            **os.environ,
+            "HOME": str(folder),
+            "ERL_EPMD_PORT": str(self.epmd_port),
+            "RABBITMQ_NODENAME": f"test{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
+        }
+        super().__init__([found], log=folder / "rabbitmq.out", env=environment)
+        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def start(self) -> None:
+        super().start()
+        self.wait_until(lambda: accepts(self.port))
+
+    def stop(self, signum: int = signal.SIGTERM, seconds: float = 30) -> None:
+        super().stop(signum, seconds)
+        epmd = shutil.which("epmd")
+        if epmd:
+            subprocess.run([epmd, "-port", str(self.epmd_port), "-kill"], env=self.env, capture_output=True)

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from celery import signals
 from celery.worker import state
 from kombu import Connection
 from kombu.exceptions import ChannelError
@@ -29,6 +30,8 @@ def _watch(worker: Any, max_wait: float) -> None:
             left = unfinished(max_wait=max_wait) + waiting(connection, queues, max_wait=max_wait)
         empty = 0 if left else empty + 1
     logger.info("Nothing is left on %s: the burst is over.", ", ".join(queues))
+    # As Celery's own signal handler does it, so that whoever bounds the shutdown hears of it.
+    signals.worker_shutting_down.send(sender=worker.hostname, sig="burst", how="Warm", exitcode=0)
     state.should_stop = 0  # type: ignore[assignment]
 
 

@@ -5,8 +5,8 @@ running task). Its warm shutdown waits for ever. So on the first stop signal a d
 
 * Celery's main thread reached the pool's stop: the wait there is cut at the deadline, and Celery goes on to close its
   connection, which returns every unacknowledged message.
-* It could not: solo runs the task in it, and a full green pool blocks it while it hands over a message. Then the
-  deadline itself returns the messages through kombu's own QoS and ends the process.
+* It could not: solo runs the task in it, a full green pool blocks it while it hands over a message, or Celery hangs on
+  its way out. Then the deadline itself returns the messages through kombu's own QoS and ends the process.
 """
 
 import logging
@@ -21,6 +21,10 @@ from celery.bootsteps import RUN  # type: ignore[attr-defined]
 from celery.worker import state
 
 logger = logging.getLogger(__name__)
+POLL = 0.2
+# Seconds that Celery's own way out may take once no task is running: the window leaves 5 s, or as long again, before
+# SIGKILL.
+PATIENCE = 4.0
 
 
 def arm(worker: Any, *, pool: str, window: float) -> None:
@@ -35,24 +39,28 @@ class BoundedShutdown:
 
     def __init__(self, worker: Any, *, pool: str, window: float) -> None:
         self.worker, self.pool, self.window = worker, pool, window
-        self.deadline: float | None = None
-        self.returned = 0
+        self.patience = min(PATIENCE, 0.8 * window)
+        self.began: float | None = None
+        self.abandoned = 0
+        # Started now, because a signal handler that runs in eventlet's hub may not wait for a thread to start.
+        threading.Thread(target=self.watch, name="shutdown-deadline", daemon=True).start()
 
     def begin(self, **kwargs: Any) -> None:
-        """Start the deadline. Runs inside a signal handler, in the main thread."""
-        if self.deadline is not None:
-            return
-        self.deadline = time.monotonic() + self.window
-        if self.pool in ("threads", "eventlet", "gevent"):
-            self.worker.pool.on_stop = self.wait_in_pool
-        # A green thread where the pool patched threading: it sleeps without stopping the tasks.
-        threading.Thread(target=self.watch, name="shutdown-deadline", daemon=True).start()
+        """Start the deadline. Runs inside a signal handler: it must not wait for anything."""
+        if self.began is None:
+            self.began = time.monotonic()
+            if self.pool in ("threads", "eventlet", "gevent"):
+                self.worker.pool.on_stop = self.wait_in_pool
+
+    def remaining(self) -> float:
+        """Return the seconds until the window closes; it is open while no shutdown began."""
+        return self.window if self.began is None else self.began + self.window - time.monotonic()
 
     def wait_in_pool(self) -> None:
         """Take the place of the pool's endless wait: return when its tasks are done or the window closes."""
         if self.pool == "threads":
             self.worker.pool.executor.shutdown(wait=False, cancel_futures=True)
-        while state.active_requests and time.monotonic() < (self.deadline or 0):
+        while state.active_requests and self.remaining() > 0:
             time.sleep(0.05)
         if state.active_requests:
             self.tell()
@@ -60,23 +68,29 @@ class BoundedShutdown:
             self.worker.pool.executor.shutdown(wait=True)
 
     def watch(self) -> None:
-        """At the deadline, end a worker whose main thread is stuck in a task or in handing one over."""
-        while time.monotonic() < (self.deadline or 0):
-            time.sleep(min(0.2, max(0.01, (self.deadline or 0) - time.monotonic())))
-        if self.worker.blueprint.state == RUN:
+        """End a worker whose main thread cannot: stuck in a task or in handing one over, or hanging in its shutdown."""
+        while self.began is None:
+            time.sleep(POLL)
+        idle_since: float | None = None
+        while self.remaining() > 0 and (idle_since is None or time.monotonic() < idle_since + self.patience):
+            time.sleep(min(POLL, max(0.01, self.remaining())))
+            idle_since = None if state.active_requests else idle_since or time.monotonic()
+        if self.worker.blueprint.state != RUN and state.active_requests:
+            time.sleep(self.patience)  # Celery is on its way out: wait_in_pool has returned
+        if state.active_requests and not self.abandoned:
             self.tell()
-            return_messages(self.worker)
-            leave()
+        return_messages(self.worker)
+        leave()
 
     def end(self, **kwargs: Any) -> None:
         """Leave at once after Celery's own shutdown, when tasks were abandoned: their threads would be joined."""
-        if self.returned:
+        if self.abandoned:
             leave()
 
     def tell(self) -> None:
         """Say what is abandoned: late-acknowledged tasks run again, the others are lost by their own choice."""
         running = list(state.active_requests)
-        self.returned = len(running)
+        self.abandoned = len(running)
         lost = [request for request in running if not request.task.acks_late]
         logger.warning(
             "Shutdown window of %gs is over: %d running task(s) go back to the broker and run again.",
@@ -97,8 +111,10 @@ def return_messages(worker: Any) -> None:
     Virtual transports (Redis, filesystem, SQS …) keep them in a QoS a channel; an AMQP broker returns them by itself
     when the connection drops.
     """
-    connection = worker.consumer.connection
-    for channel in list(getattr(connection.transport_cls and connection.transport, "channels", None) or ()):
+    connection = getattr(worker.consumer, "connection", None)
+    if connection is None:  # already closed, which returned them
+        return
+    for channel in list(getattr(connection.transport, "channels", None) or ()):
         qos: Any = getattr(channel, "qos", None)
         if hasattr(qos, "restore_unacked_once"):
             qos.restore_unacked_once(stderr=sys.stderr)

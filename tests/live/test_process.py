@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,14 @@ def test_a_child_dies_with_a_killed_parent() -> None:
         while os.path.exists(f"/proc/{child}") and time.monotonic() < deadline:  # noqa: PTH110
             time.sleep(0.02)
         assert not os.path.exists(f"/proc/{child}")  # noqa: PTH110
+
+
+def test_a_child_imports_what_manage_py_imports_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "manage.py").touch()
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    monkeypatch.setenv("PYTHONPATH", "/else")
+    assert process.Command(args=()).environment()["PYTHONPATH"] == os.pathsep.join([str(tmp_path), "/else"])
+    monkeypatch.chdir(tmp_path)
+    assert process.Command(args=()).environment()["PYTHONPATH"] == "/else", "python -m finds the current folder itself"

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kombu import Connection
 
 from tests.processes import Process, Project, wait_for
-from tests.servers import Valkey
+from tests.servers import RabbitMQ, Valkey
 
 READY = r"ready\."
 
@@ -41,6 +42,41 @@ def traced(tmp_path: Path, valkey: Valkey) -> Iterator[Traced]:
     project.manage("migrate", "--no-input", "-v", "0")
     yield Traced(project, trace)
     project.close()
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A private RabbitMQ for this module."""
+    server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_on_rabbitmq_too(tmp_path: Path, rabbitmq: RabbitMQ, pool: str) -> None:
+    trace = tmp_path / "trace"
+    project = Project(
+        tmp_path / "project", settings="tests.live.settings", CELERY_BROKER_URL=rabbitmq.url, TRACE=str(trace)
+    )
+    traced = Traced(project, trace)
+    with Connection(rabbitmq.url) as connection:
+        connection.default_channel.queue_declare("default", durable=True, auto_delete=False)
+        connection.default_channel.queue_purge("default")
+    try:
+        project.manage("migrate", "--no-input", "-v", "0")
+        traced.send("work", count=4, seconds=4)
+        # solo runs its first task before it says that it is ready.
+        worker = project.start("run_worker", "--pool", pool, "-c", "2", "--grace", "3")
+        wait_for(lambda: traced.names("start"), about="a running task")
+        assert worker.terminate(seconds=12) == 0, worker.output
+        assert not traced.names("finish"), "the tasks were longer than the grace"
+        again = traced.worker("--burst", "--pool", "threads", "-c", "4")
+        assert again.wait(seconds=30) == 0, again.output
+        assert traced.names("finish") == Counter({f"t{i}": 1 for i in range(4)})
+    finally:
+        project.close()
 
 
 @pytest.mark.parametrize(
