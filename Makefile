@@ -30,7 +30,7 @@ test-all:
 	$(MAKE) test PYTHON=$$(pyenv prefix 3.13.0)/bin/python VENV=.venv-3.13
 
 soak: $(VENV)/.installed
-	SOAK=1 $(PYTEST) -m soak --timeout=3600 tests/live tests/project
+	SOAK=1 $(PYTEST) -m soak --timeout=3600 tests/live
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -75,8 +75,8 @@ lock: $(VENV)/.installed
 	  --custom-compile-command "make lock" -c requirements.txt -o requirements-dev.txt
 
 bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/worker_start.py
-	$(BIN)/python benchmarks/green_pool.py
+	$(BIN)/python -m benchmarks.worker_start
+	$(BIN)/python -m benchmarks.green_pool
 
 clean:
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,11 +6,12 @@ Where no such server exists, kombu's filesystem transport takes its place and no
 
 from .address import Embedded, embedded, filesystem_folders, find_server, socket_path
 from .folder import make_all
-from .reachability import BrokerUnreachable, unreachable, wait
+from .reachability import BrokerUnreachable, alone, unreachable, wait
 
 __all__ = [
     "BrokerUnreachable",
     "Embedded",
+    "alone",
     "embedded",
     "filesystem_folders",
     "find_server",

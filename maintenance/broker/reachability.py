@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from celery import Celery
+from kombu import Connection
 from kombu.exceptions import KombuError
 
 from maintenance.errors import Unavailable
@@ -37,10 +39,7 @@ def wait(app: Celery, *, seconds: float, say: Callable[[str], None] = lambda lin
 
 def unreachable(app: Celery) -> str | None:
     """Return why ``app``'s broker does not answer, or None when it does. Takes at most 4 s a host."""
-    options = dict(app.conf.broker_transport_options or {})
-    if str(app.conf.broker_url or "").startswith(("redis", "sentinel", "valkey")):
-        options |= {"socket_timeout": 3, "socket_connect_timeout": 3}
-    connection = app.connection_for_write(connect_timeout=3, transport_options=options)
+    connection = _connection(app)
     failures: tuple[type[BaseException], ...] = (
         *connection.connection_errors,
         *connection.channel_errors,
@@ -60,3 +59,31 @@ def unreachable(app: Celery) -> str | None:
     finally:
         connection.release()
     return None
+
+
+def alone(app: Celery) -> bool:
+    """Return whether certainly nobody listens for remote control on ``app``'s broker: no worker to mingle with.
+
+    Only Redis tells (PUBSUB NUMPAT counts all listeners of the server); elsewhere, and in doubt, the answer is False.
+    """
+    if not _is_redis(app):
+        return False
+    connection = _connection(app)
+    try:
+        channel: Any = connection.default_channel
+        return int(channel.client.execute_command("PUBSUB", "NUMPAT")) == 0
+    except (*connection.connection_errors, *connection.channel_errors):
+        return False
+    finally:
+        connection.release()
+
+
+def _connection(app: Celery) -> Connection:
+    options = dict(app.conf.broker_transport_options or {})
+    if _is_redis(app):
+        options |= {"socket_timeout": 3, "socket_connect_timeout": 3}
+    return app.connection_for_write(connect_timeout=3, transport_options=options)
+
+
+def _is_redis(app: Celery) -> bool:
+    return str(app.conf.broker_url or "").startswith(("redis", "sentinel", "valkey"))

@@ -1,7 +1,7 @@
 """The worker plan: what to start and why. Pure: everything it knows is passed in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -101,6 +101,11 @@ def plan(asked: Asked, *, machine: Machine, project: Project, profile: Profile |
         },
         warnings=_warnings(pool, asked, memory, project),
     )
+
+
+def without_mingle(plan: WorkerPlan) -> WorkerPlan:
+    """Return the plan of a worker that is alone on its broker: asking the others for their revokes takes a second."""
+    return replace(plan, argv=(*plan.argv, "--without-mingle"))
 
 
 def profile_named(name: str | None, profiles: Mapping[str, Profile]) -> Profile:

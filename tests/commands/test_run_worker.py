@@ -172,6 +172,7 @@ def test_a_refusing_broker_is_waited_for(run: Run, broker_at: Callable[[str], Ce
 def test_the_worker_replaces_this_process(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     replaced: list[tuple[str, tuple[str, ...], dict[str, str]]] = []
     monkeypatch.setattr("maintenance.broker.wait", lambda app, **options: None)
+    monkeypatch.setattr("maintenance.broker.alone", lambda app: False)
     monkeypatch.setattr("os.execve", lambda path, args, env: replaced.append((path, args, env)))
     run("run_worker", "-v", "0", "-c", "2")
     (path, args, env) = replaced[0]

@@ -54,10 +54,13 @@ def test_a_burst_ends_when_nothing_is_left(project: Project, pool: str) -> None:
 def test_a_burst_waits_for_what_another_worker_holds(project: Project) -> None:
     project.python(SEND + "work.delay('long', 4)")
     holder = project.start("run_worker", "-P", "threads", "-c", "1", "-n", "holder@%h")
+    holder.wait_for_line(r"ready\.")
+    assert "mingle" not in holder.output, "alone on its broker, it has nobody to ask for revokes"
     trace = Path(project.env["TRACE"])
     wait_for(lambda: trace.exists() and "start long" in trace.read_text(), about="the long task to start")
     burst = project.start("run_worker", "--burst", "-P", "threads", "-n", "burst@%h")
     assert burst.wait(seconds=30) == 0, burst.output
+    assert "mingle: sync with 1 nodes" in burst.output
     assert finished(project) == ["long"], "the burst ended only after the other worker was done"
     holder.terminate()
 

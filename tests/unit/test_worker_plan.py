@@ -19,6 +19,7 @@ from maintenance.worker.plan import (
     WorkerPlan,
     plan,
     profile_named,
+    without_mingle,
 )
 from maintenance.worker.sizing import BadConcurrency
 
@@ -287,6 +288,11 @@ def test_auto_wins_over_what_follows_it() -> None:
 def test_an_own_soft_timeout_after_the_dashes_is_left_alone() -> None:
     asked = Asked(celery_args=("worker_soft_shutdown_timeout=99",))
     assert plan(asked, machine=LINUX, project=PROJECT).argv[-1] == "worker_soft_shutdown_timeout=99"
+
+
+def test_a_worker_that_is_alone_asks_nobody_for_revokes() -> None:
+    chosen = plan(Asked(), machine=LINUX, project=PROJECT)
+    assert without_mingle(chosen) == replace(chosen, argv=(*chosen.argv, "--without-mingle"))
 
 
 def test_solo_says_that_it_ignores_a_concurrency() -> None:

@@ -12,7 +12,7 @@ from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import value
 from maintenance.worker import detect, launch
 from maintenance.worker.facts import Asked
-from maintenance.worker.plan import plan, profile_named
+from maintenance.worker.plan import plan, profile_named, without_mingle
 
 
 class Command(BaseCommand):
@@ -78,6 +78,8 @@ class Command(BaseCommand):
             return self.answer("\n".join(lines))
         self.comment("\n".join(lines))
         broker.wait(found.app, seconds=broker_wait.total_seconds(), say=self.comment)
+        if broker.alone(found.app):
+            chosen = without_mingle(chosen)
         if reload:
             raise SystemExit(launch.start_reloading(chosen, folder=Path.cwd(), say=self.comment))
         raise SystemExit(launch.start(chosen))
