@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 export PORT
 PYTEST := $(BIN)/python -X dev -m pytest
+# Live tests mostly wait: three at a time keep two cores busy. PARALLEL= runs one after the other.
+PARALLEL ?= -n 3
 
 .PHONY: up test test-unit test-all soak lint format types contracts migrations deploy-check docs docs-check wheel lock bench clean
 
@@ -18,8 +20,8 @@ up: $(VENV)/.installed
 	$(BIN)/python -m opsproject.up
 
 test: $(VENV)/.installed
-	$(PYTEST)
-	$(PYTEST) -p tests.project.environment --ds=opsproject.settings tests/project
+	$(PYTEST) $(PARALLEL) --dist worksteal
+	$(PYTEST) $(PARALLEL) --dist loadscope -p tests.project.environment --ds=opsproject.settings tests/project
 
 test-unit: $(VENV)/.installed
 	$(PYTEST) tests/unit

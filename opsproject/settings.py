@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
 
 from maintenance.broker import embedded
+from maintenance.schedules.pack import pack
 from opsproject import connections
 from opsproject.environment import BASE_DIR, load, read
 
@@ -206,7 +207,7 @@ CELERY_RESULT_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
 CELERY_RESULT_SERIALIZER = "json"
 
-# Queues. (The guide's CELERY_QUEUES is no name of this namespace: it would be ignored.)
+# Queues. (The guide's CELERY_QUEUES is the old name: beside this one it is ignored, and `doctor` says so.)
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_QUEUES = (
     Queue("default", Exchange("default"), routing_key="default"),
@@ -235,17 +236,7 @@ CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_BEAT_SCHEDULE: dict[str, Any] = {
-    "maintenance.backup": {"task": "maintenance.backup", "schedule": crontab(hour="2", minute="15")},
-    "maintenance.purge_results": {"task": "maintenance.purge_results", "schedule": crontab(hour="3", minute="15")},
-    "maintenance.clear_sessions": {"task": "maintenance.clear_sessions", "schedule": crontab(hour="3", minute="45")},
-    "maintenance.clear_cache": {
-        "task": "maintenance.clear_cache",
-        "schedule": crontab(hour="4", minute="15", day_of_week="sunday"),
-    },
-}
-for _entry in CELERY_BEAT_SCHEDULE.values():
-    _entry["options"] = {"expires": 3600}  # a run that waited for an hour is dropped: the next one does its work
+CELERY_BEAT_SCHEDULE: dict[str, Any] = pack(CELERY_TASK_QUEUES)
 if DEBUG:
     # make up shows real work within two minutes.
     CELERY_BEAT_SCHEDULE |= {

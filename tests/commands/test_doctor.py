@@ -1,11 +1,14 @@
 """manage.py doctor"""
 
+import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
+from django.core.management import call_command
 
 from maintenance.health import stack
 from maintenance.health.runner import Check, CouldNotAsk
@@ -74,6 +77,35 @@ def test_a_sick_one_says_consequence_and_cure(run: Run, asked: Callable[..., dic
         "",
         1,
     )
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("flags", "environ"), [(["--no-color"], {}), ([], {"NO_COLOR": "1"}), ([], {})])
+def test_a_terminal_gets_a_table_and_colour_only_where_wanted(
+    asked: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, flags: list[str], environ: dict[str, str]
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, text in {"COLUMNS": "100", "TERM": "xterm", **environ}.items():
+        monkeypatch.setenv(name, text)
+    asked(Fake("broker", OSError("refused")), Fake("cache"))
+    terminal = Terminal()
+    with pytest.raises(SystemExit):
+        call_command("doctor", *flags, stdout=terminal)
+    drawn = terminal.getvalue()
+    plain = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", drawn).splitlines()]
+    assert plain == [
+        "State   Check     What was found",
+        "FAILED  broker    refused. Nothing works. Start it.",
+        "ok      cache     Answers.",
+        "ok      settings  The system checks find nothing.",
+        "2 ok, 1 failed.",
+    ]
+    assert ("\x1b[32m" in drawn) is (not flags and not environ)
 
 
 @pytest.mark.parametrize(("error", "healthy"), [(None, True), (CouldNotAsk(reason="Nobody."), False)])

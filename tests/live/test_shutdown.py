@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kombu import Connection
@@ -62,8 +63,9 @@ def test_on_rabbitmq_too(tmp_path: Path, rabbitmq: RabbitMQ, pool: str) -> None:
     )
     traced = Traced(project, trace)
     with Connection(rabbitmq.url) as connection:
-        connection.default_channel.queue_declare("default", durable=True, auto_delete=False)
-        connection.default_channel.queue_purge("default")
+        channel: Any = connection.default_channel
+        channel.queue_declare("default", durable=True, auto_delete=False)
+        channel.queue_purge("default")
     try:
         project.manage("migrate", "--no-input", "-v", "0")
         traced.send("work", count=4, seconds=4)

@@ -3,13 +3,16 @@
 from collections import Counter
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
+from typing import Any, TextIO, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import run_checks
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandParser, OutputWrapper
 from django.db import connections
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from maintenance import project, units
 from maintenance.health import runner, stack
@@ -18,6 +21,7 @@ from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import value
 from maintenance.management.found import celery_app
 
+COLOURS = {OK: "green", WARNING: "yellow", FAILED: "bold red", UNKNOWN: "bold red"}
 WORDS = {OK: "ok", WARNING: "warning", FAILED: "FAILED", UNKNOWN: "COULD NOT ASK"}
 
 
@@ -40,25 +44,41 @@ class Command(BaseCommand):
         healthy = all(finding.state in (OK, WARNING) for finding in findings)
         if json:
             self.document(healthy=healthy, checks=[asdict(finding) for finding in findings])
+        elif self.stdout.isatty() and self.verbosity:
+            show(findings, self.stdout, no_color=options["no_color"])
         else:
-            self.answer("\n".join(self.table(findings)))
+            self.answer("\n".join(lines(findings)))
         if not healthy:
             raise SystemExit(1)
 
-    def table(self, findings: list[Finding]) -> list[str]:
-        """Return a line a finding, and their sum."""
-        styles = {OK: self.style.SUCCESS, WARNING: self.style.WARNING, FAILED: self.style.ERROR}
-        width = max(len(finding.name) for finding in findings)
-        lines = []
-        for finding in findings:
-            state = styles.get(finding.state, self.style.ERROR)(f"{WORDS[finding.state]:<13}")
-            text = " ".join(filter(None, (finding.message, finding.consequence, finding.cure)))
-            lines.append(f"{state}  {finding.name:<{width}}  {text}")
-        count = Counter(finding.state for finding in findings)
-        return [
-            *lines,
-            ", ".join(f"{count[state]} {word.lower()}" for state, word in WORDS.items() if count[state]) + ".",
-        ]
+
+def lines(findings: list[Finding]) -> list[str]:
+    """Return a line a finding, and their sum."""
+    width = max(len(finding.name) for finding in findings)
+    return [*(f"{WORDS[each.state]:<13}  {each.name:<{width}}  {words(each)}" for each in findings), total(findings)]
+
+
+def show(findings: list[Finding], terminal: OutputWrapper, *, no_color: bool) -> None:
+    """Draw one table on a terminal. Colours follow --no-color and NO_COLOR."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("State", "Check", "What was found"):
+        table.add_column(heading)
+    for finding in findings:
+        table.add_row(Text(WORDS[finding.state], style=COLOURS[finding.state]), finding.name, Text(words(finding)))
+    console = Console(file=cast(TextIO, terminal), no_color=no_color or None, highlight=False)
+    console.print(table)
+    console.print(total(findings))
+
+
+def words(finding: Finding) -> str:
+    """Return what was found, its consequence and its cure."""
+    return " ".join(filter(None, (finding.message, finding.consequence, finding.cure)))
+
+
+def total(findings: list[Finding]) -> str:
+    """Return how many findings there are of each state."""
+    count = Counter(finding.state for finding in findings)
+    return ", ".join(f"{count[state]} {word.lower()}" for state, word in WORDS.items() if count[state]) + "."
 
 
 def settings_findings() -> list[Finding]:
