@@ -81,20 +81,31 @@ def test_on_rabbitmq_too(tmp_path: Path, rabbitmq: RabbitMQ, pool: str) -> None:
         project.close()
 
 
-@pytest.mark.parametrize(
-    ("pool", "running"), [("prefork", 20), ("threads", 20), ("eventlet", 20), ("gevent", 20), ("solo", 1)]
-)
-def test_tasks_longer_than_the_grace_run_again_after_a_restart(traced: Traced, pool: str, running: int) -> None:
-    traced.send("work", count=20, seconds=4)
-    worker = traced.worker("--pool", pool, "-c", "20", "--grace", "3")
+POOLS = [("prefork", 20), ("threads", 20), ("eventlet", 20), ("gevent", 20), ("solo", 1)]
+
+
+def stop_in_mid_work(traced: Traced, pool: str, *, running: int, seconds: float, grace: int) -> None:
+    """20 tasks longer than the grace: SIGTERM, restart, and each has finished once."""
+    traced.send("work", count=20, seconds=seconds)
+    worker = traced.worker("--pool", pool, "-c", "20", "--grace", str(grace))
     wait_for(lambda: len(traced.names("start")) >= running, about=f"{running} running tasks")
-    assert worker.terminate(seconds=12) == 0, worker.output
+    assert worker.terminate(seconds=grace + 5) == 0, worker.output
     assert not traced.names("finish"), "the tasks were longer than the grace"
-    # The rest of the life of these tasks need not take as long.
     again = traced.worker("--pool", "threads", "-c", "20")
-    wait_for(lambda: len(traced.names("finish")) == 20, seconds=25, about="20 finished tasks")
+    wait_for(lambda: len(traced.names("finish")) == 20, seconds=seconds + 20, about="20 finished tasks")
     assert again.terminate() == 0, again.output
     assert set(traced.names("finish").values()) == {1}, "each task finished once"
+
+
+@pytest.mark.parametrize(("pool", "running"), POOLS)
+def test_tasks_longer_than_the_grace_run_again_after_a_restart(traced: Traced, pool: str, running: int) -> None:
+    stop_in_mid_work(traced, pool, running=running, seconds=4, grace=3)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("pool", "running"), POOLS)
+def test_with_the_usual_grace_of_30_seconds(traced: Traced, pool: str, running: int) -> None:
+    stop_in_mid_work(traced, pool, running=running, seconds=40, grace=30)
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "eventlet", "gevent", "solo"])
