@@ -27,9 +27,10 @@ test-unit: $(VENV)/.installed
 	$(PYTEST) tests/unit
 
 test-all:
-	$(MAKE) test PYTHON=$$(pyenv prefix 3.11.7)/bin/python VENV=.venv-3.11
-	$(MAKE) test PYTHON=$$(pyenv prefix 3.12.1)/bin/python VENV=.venv-3.12
-	$(MAKE) test PYTHON=$$(pyenv prefix 3.13.0)/bin/python VENV=.venv-3.13
+	for version in 3.11 3.12 3.13; do \
+	  python=$$(pyenv prefix $$version 2>/dev/null || pyenv prefix $$(pyenv latest $$version 2>/dev/null) 2>/dev/null); \
+	  $(MAKE) test PYTHON=$${python:+$$python/bin/}python$$version VENV=.venv-$$version || exit 1; \
+	done
 
 soak: $(VENV)/.installed
 	SOAK=1 $(PYTEST) -m soak --timeout=3600 tests/live
