@@ -20,6 +20,8 @@ LIMIT = "CELERY_TASK_TIME_LIMIT"
 def configure() -> Iterator[Callable[..., None]]:
     names = ("broker_url", "broker_transport_options", "task_time_limit", "beat_schedule")
     before = {name: app.conf[name] for name in names}
+    app.loader.import_default_modules()
+    app.finalize()  # a task takes the settings' time limit for its own when it is first bound
     yield lambda **given: app.conf.update(**given)
     app.conf.update(before)
 

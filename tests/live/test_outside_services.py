@@ -1,0 +1,73 @@
+"""opsproject against services that are elsewhere: a PostgreSQL, and a broker that accepts TCP and never answers."""
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import Project
+from tests.servers import Postgres, Valkey
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[Postgres]:
+    """A private PostgreSQL."""
+    server = Postgres(tmp_path / "postgres")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.services
+def test_the_whole_way_on_postgresql(tmp_path: Path, postgres: Postgres, valkey: Valkey) -> None:
+    project = Project(tmp_path / "project", REDIS_URL=valkey.url, DATABASE_URL=postgres.url)
+    try:
+        project.manage("migrate", "--no-input", "-v", "0")
+        first, second = project.manage("sync_schedules").stdout, project.manage("sync_schedules").stdout
+        assert re.search(r"^Created 5, updated 0, disabled 0; ", first, re.MULTILINE), first
+        assert re.search(r"^Created 0, updated 0, disabled 0; 5 unchanged, ", second, re.MULTILINE), second
+        worker = project.start("run_worker", "-P", "threads", "-c", "2")
+        worker.wait_for_line(r"ready\.")
+        assert project.manage("doctor").stdout.endswith("7 ok.\n")
+        said = project.python(
+            "from maintenance.models import Lease\nfrom maintenance.tasks import clear_sessions, purge_results\n"
+            "print([type(task.delay().get(timeout=20)).__name__ for task in (clear_sessions, purge_results)])\n"
+            "print(Lease.objects.count())"
+        )
+        assert said == "['dict', 'dict']\n0\n"
+        assert worker.terminate() == 0, worker.output
+    finally:
+        project.close()
+
+
+LEASES = """
+from datetime import timedelta
+from maintenance import lease
+minute = timedelta(minutes=1)
+print(lease.acquire("x", holder="a", ttl=minute), lease.acquire("x", holder="b", ttl=minute))
+found = lease.find("x")
+print(found.holder, found.expires - found.since == minute, lease.renew("x", holder="a", ttl=2 * minute))
+print(lease.acquire("y", holder="a", ttl=timedelta(0)), lease.acquire("y", holder="b", ttl=minute))
+print(lease.release("x", holder="b"), lease.release("x", holder="a"), lease.find("x"))
+"""
+
+
+@pytest.mark.services
+def test_leases_on_postgresql(tmp_path: Path, postgres: Postgres, valkey: Valkey) -> None:
+    project = Project(tmp_path / "project", REDIS_URL=valkey.url, DATABASE_URL=postgres.url)
+    project.manage("migrate", "maintenance", "--no-input", "-v", "0")
+    assert project.python(LEASES) == "True False\na True True\nTrue True\nFalse True None\n"
+
+
+def test_sending_to_a_silent_broker_is_an_error_and_not_a_hang(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        project = Project(tmp_path / "project", REDIS_URL=f"redis://127.0.0.1:{server.getsockname()[1]}/0")
+        said = project.python(
+            "import time\nfrom opsproject.celery import debug_task\nstarted = time.monotonic()\n"
+            "try:\n    debug_task.delay()\nexcept Exception as error:\n"
+            "    print(type(error).__name__, time.monotonic() - started < 15)",
+            seconds=60,
+        )
+    assert said == "OperationalError True\n"
