@@ -143,13 +143,13 @@ def silent_server() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
-def test_a_silent_broker_is_exit_code_69_within_6_seconds(
+def test_a_silent_broker_is_exit_code_69_and_not_a_hang(
     run: Run, broker_at: Callable[[str], Celery], silent_server: int, scheme: str
 ) -> None:
     broker_at(f"{scheme}://user:secret@127.0.0.1:{silent_server}/0")
     started = time.monotonic()
     out, err, code = run("run_worker", "-v", "0", "--broker-wait", "0")
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 20, "that is a hang: unhurried it takes 3 s"
     assert (out, code) == ("", 69)
     assert err.startswith(
         f"CommandError: The broker at {scheme}://user:**@127.0.0.1:{silent_server}/0 does not answer: "

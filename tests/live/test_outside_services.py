@@ -67,7 +67,7 @@ def test_sending_to_a_silent_broker_is_an_error_and_not_a_hang(tmp_path: Path) -
         said = project.python(
             "import time\nfrom opsproject.celery import debug_task\nstarted = time.monotonic()\n"
             "try:\n    debug_task.delay()\nexcept Exception as error:\n"
-            "    print(type(error).__name__, time.monotonic() - started < 15)",
+            "    print(type(error).__name__, time.monotonic() - started < 40)",
             seconds=60,
         )
     assert said == "OperationalError True\n"
