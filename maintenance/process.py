@@ -54,14 +54,21 @@ def replace(command: Command) -> NoReturn:
     os.execve(command.args[0], command.args, command.environment())  # noqa: S606
 
 
-def start(command: Command, *, dies_with_us: bool = False, own_group: bool = False) -> "subprocess.Popen[bytes]":
-    """Start ``command`` as a child. With ``dies_with_us`` the kernel kills it when we die (Linux)."""
+def start(
+    command: Command, *, dies_with_us: bool = False, own_group: bool = False, deaf: bool = False
+) -> "subprocess.Popen[bytes]":
+    """Start ``command`` as a child.
+
+    With ``dies_with_us`` the kernel kills it when we die (Linux); ``deaf`` blocks SIGTERM and SIGINT in it (POSIX), for
+    a program that is stopped in its own way.
+    """
     new_group: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) if own_group else 0
+    posix = sys.platform != "win32"
     return subprocess.Popen(
         command.args,
         env=command.environment(),
-        preexec_fn=_die_with_parent(os.getpid()) if dies_with_us and sys.platform == "linux" else None,
-        start_new_session=own_group and sys.platform != "win32",
+        preexec_fn=_before_exec(os.getpid(), dies_with_us=dies_with_us, deaf=deaf) if posix else None,
+        start_new_session=own_group and posix,
         creationflags=new_group,
     )
 
@@ -104,12 +111,18 @@ def stop(child: "subprocess.Popen[bytes]", signum: int = signal.SIGTERM) -> None
         child.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
 
 
-def _die_with_parent(parent: int) -> Callable[[], None]:
-    libc = ctypes.CDLL(None, use_errno=True)
+def _before_exec(parent: int, *, dies_with_us: bool, deaf: bool) -> Callable[[], None] | None:
+    linked = dies_with_us and sys.platform == "linux"
+    if not linked and not deaf:
+        return None
+    libc = ctypes.CDLL(None, use_errno=True) if linked else None
 
     def before_exec() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # we died between fork and prctl
-            os._exit(1)
+        if deaf:  # a signal mask outlives exec, and the program's own handlers do not lift it
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        if libc is not None:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # we died between fork and prctl
+                os._exit(1)
 
     return before_exec

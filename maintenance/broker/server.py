@@ -23,6 +23,8 @@ from .address import socket_url
 # No longer than "broker.sock", whose length is checked against the longest socket path.
 STARTING = "broker.new"
 LOG = "broker.log"
+# Seconds in which clients may finish once a stop was asked for: honcho kills after 5.
+LINGER = 3.5
 _LOG_LINES = 4
 
 
@@ -95,7 +97,7 @@ def serve(server: Server, *, app: Celery, ready: Callable[[Ready], None]) -> Non
     with folder.claimed(server.folder):
         _refuse_another(server)
         with _running(server) as child:
-            asked = _passed_on(child)
+            asked = _asked_to_stop()
             try:
                 _wait_until_loaded(server, child)
                 returned = unacked.return_all(app, url=socket_url(server.starting))
@@ -105,7 +107,8 @@ def serve(server: Server, *, app: Celery, ready: Callable[[Ready], None]) -> Non
                 # The server ended under our hands, and its socket is gone; else something is wrong with it.
                 if not asked and not _ends(child, seconds=5):
                     raise Unavailable(service=str(server.binary), reason=str(error)) from error
-            child.wait()
+            while not asked and child.poll() is None:
+                time.sleep(0.1)
             if not asked:
                 raise ServerEnded(
                     ended=_ended(child.returncode),
@@ -153,29 +156,40 @@ def _refuse_another(server: Server) -> None:
 def _running(server: Server) -> Iterator["subprocess.Popen[bytes]"]:
     folder.remove(server.log, ours=stat.S_ISREG)
     try:
-        # In our process group: Ctrl-C and a host's group signals reach the server too.
-        child = process.start(server.command(), dies_with_us=True)
+        # In our process group, yet deaf to its stop signals: they reach workers at the same moment, which must still
+        # be able to acknowledge what they finish.
+        child = process.start(server.command(), dies_with_us=True, deaf=True)
     except OSError as error:
         raise Unavailable(service=str(server.binary), reason=error.strerror or str(error)) from error
     try:
         yield child
     finally:
-        process.stop(child)
-        child.wait()
+        _stop(server, child)
         folder.remove(server.starting)
         folder.remove(server.socket)
 
 
-def _passed_on(child: "subprocess.Popen[bytes]") -> list[bool]:
-    """Pass stop signals on to ``child`` as SIGTERM; the list fills when one came."""
+def _asked_to_stop() -> list[bool]:
+    """Return a list that fills when a stop signal comes."""
     asked: list[bool] = []
-
-    def pass_on() -> None:
-        asked.append(True)
-        process.stop(child)
-
-    process.on_stop_signals(pass_on)
+    process.on_stop_signals(lambda: asked.append(True))
     return asked
+
+
+def _stop(server: Server, child: "subprocess.Popen[bytes]") -> None:
+    """Let the clients leave, then end the server with its data on disk; kill it when it does not answer."""
+    if child.poll() is None:
+        with _client(server.socket if server.socket.exists() else server.starting) as client:
+            try:
+                deadline = time.monotonic() + LINGER
+                while time.monotonic() < deadline and len(client.client_list(_type="normal")) > 1:
+                    time.sleep(0.1)
+                client.shutdown()
+            except redis.RedisError:
+                child.kill()
+        if not _ends(child, seconds=10):
+            child.kill()
+    child.wait()
 
 
 def _wait_until_loaded(server: Server, child: "subprocess.Popen[bytes]") -> None:
