@@ -45,7 +45,9 @@ OUTCOMES: dict[str, dict[int, str]] = {
     "run_flower": {},
     "run_worker": {69: "the broker did not answer within --broker-wait; afterwards the status is Celery's"},
     "sync_schedules": {
-        1: "entries were refused (nothing was written), or the database refused",
+        1: "entries or, with --on-conflict error, conflicts were refused (nothing was written), or the database refused",
+        3: "with --check: something would change",
+        4: "deleting was not confirmed",
         69: "the database is unavailable",
     },
 }
@@ -162,7 +164,7 @@ def settings() -> Iterator[str]:
         "`manage.py check` (maintenance.E001) and ends every command with status 2."
     )
     yield from ("```python", 'MAINTENANCE = {"BACKUPS": {"KEEP_LAST": 14}, "RESULTS": {"KEEP_FOR": "30d"}}', "```", "")
-    for section in (*conf.SECTIONS.values(), conf.Profile):
+    for section in (*conf.SECTIONS.values(), conf.Profile, conf.Schedule):
         yield from (f"### {(section.__doc__ or '').splitlines()[0].replace('``', '`')}", "")
         yield from table(("Key", "Value", "Default", "Change it when"), map(key, dataclasses.fields(section)))
     yield from ("## The project: environment variables", "")

@@ -1,7 +1,7 @@
 """System checks: what `manage.py check` finds before anything runs.
 
 E001 settings.MAINTENANCE · E002 a schedule entry · E003 a schedule's task name · E004 the Celery app or its tasks ·
-W001 visibility_timeout · W002 CELERY_QUEUES · W003 schedule options that get lost.
+W001 visibility_timeout · W002 CELERY_QUEUES · W003 a doubtful schedule entry.
 """
 
 from collections.abc import Sequence
@@ -46,14 +46,14 @@ def celery_app_can_be_imported(app_configs: Sequence[Any] | None, **kwargs: Any)
 
 @register("maintenance")
 def schedules_can_be_used(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """maintenance.E002, E003, W003: an entry of the beat schedule that the tables cannot hold, wholly or in part."""
+    """maintenance.E002, E003, W003: an entry of the beat schedule that cannot be used, or is doubtful."""
     app = _app()
     if app is None or not apps.is_installed("django_celery_beat"):
         return []
     from .schedules import declared
 
     try:
-        found = declared.read(app)
+        found = declared.read(app, extras=conf.get().schedules)
     except ConfigurationError as error:
         return [_error(error, "maintenance.E002")]
     ids = {"entry": "maintenance.E002", "task": "maintenance.E003"}

@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import time_machine
 from celery import current_app
 from celery.schedules import crontab, solar
 from django.db import IntegrityError, transaction
@@ -19,6 +20,7 @@ from django_celery_beat.models import (
 )
 from django_celery_beat.schedulers import ModelEntry
 
+from maintenance.conf import Schedule
 from maintenance.models import ManagedSchedule
 from maintenance.schedules import apply, declared, plan, reset, stored, timings
 from maintenance.schedules.plan import Plan
@@ -28,11 +30,18 @@ LATER = NOW + timedelta(hours=1)
 pytestmark = pytest.mark.django_db
 
 
-def sync(entries: dict[str, Any], *, now: datetime = NOW, zone: str = "UTC") -> Plan:
-    declaration = declared.parse(entries, zone=ZoneInfo(zone), tasks={"app.add"})
+def sync(
+    entries: dict[str, Any],
+    *,
+    now: datetime = NOW,
+    zone: str = "UTC",
+    extras: dict[str, Schedule] | None = None,
+    **how: Any,
+) -> Plan:
+    declaration = declared.parse(entries, zone=ZoneInfo(zone), tasks={"app.add"}, extras=extras)
     assert declaration.errors == ()
     tables = stored.read(using="default")
-    chosen = plan.diff(declaration.entries, tables)
+    chosen = plan.diff(declaration.entries, tables, **how)
     apply.apply(chosen, stored=tables, using="default", now=now)
     return chosen
 
@@ -131,15 +140,117 @@ def test_other_peoples_rows_are_never_touched() -> None:
     assert not ManagedSchedule.objects.exists()
 
 
-def test_a_row_that_database_scheduler_made_alike_becomes_ours() -> None:
+def test_a_row_that_database_scheduler_made_alike_is_adopted_as_it_is() -> None:
     ModelEntry.from_entry("it", task="app.add", schedule=crontab(hour="*/12", minute=0), args=(1,), kwargs={"a": 1})
     before = list(PeriodicTask.objects.values())
     zone = str(current_app.timezone)
-    found = sync({"it": add(schedule=crontab(hour="0,12", minute="0"), args=[1], kwargs={"a": 1})}, zone=zone)
-    assert (found.unchanged, found.touches_schedules) == (1, False)
+    alike = {"it": add(schedule=crontab(hour="0,12", minute="0"), args=[1], kwargs={"a": 1})}
+    assert [conflict.changes for conflict in sync(alike, zone=zone).conflicts] == [{}]
+    assert [(update.adopted, update.changes) for update in sync(alike, zone=zone, adopt=True).update] == [(True, {})]
     assert (list(PeriodicTask.objects.values()), CrontabSchedule.objects.count()) == (before, 1)
     assert ManagedSchedule.objects.get().name == "it"
-    assert PeriodicTasks.last_change() != NOW
+    assert sync(alike, zone=zone) == Plan(unchanged=1)
+
+
+def test_what_the_table_cannot_hold_is_kept_beside_it() -> None:
+    options = {"time_limit": 9, "ignore_result": True, "expires": 1.5, "queue": "q"}
+    extra = Schedule(misfire="within:60", no_overlap=True, ping="https://example.com/a")
+    sync({"it": add(options=options)}, extras={"it": extra})
+    kept = ManagedSchedule.objects.get()
+    assert (kept.options, kept.misfire, kept.no_overlap, kept.ping) == (
+        {"time_limit": 9, "ignore_result": True, "expires": 1.5}, "within:60", True, "https://example.com/a",
+    )  # fmt: skip
+    assert sync({"it": add(options=options)}, extras={"it": extra}) == Plan(unchanged=1)
+    before = list(PeriodicTask.objects.values())
+    assert len(sync({"it": add(options={**options, "time_limit": 8})}, now=LATER).update) == 1
+    kept.refresh_from_db()
+    assert (kept.options["time_limit"], kept.misfire, kept.no_overlap, kept.ping) == (8, "once", False, "")
+    assert (list(PeriodicTask.objects.values()), PeriodicTasks.last_change()) == (before, LATER)
+
+
+def test_extras_with_a_column_go_there() -> None:
+    extra = Schedule(enabled=False, one_off=True, start_time=LATER, description="why")
+    sync({"it": add()}, extras={"it": extra})
+    row = PeriodicTask.objects.get()
+    assert (row.enabled, row.one_off, row.start_time, row.description) == (False, True, LATER, "why")
+    sync({"it": add()})
+    row.refresh_from_db()
+    assert (row.enabled, row.one_off, row.start_time, row.description) == (True, False, None, "")
+
+
+def test_an_edit_in_the_admin_is_kept_until_the_code_shall_win() -> None:
+    sync({"it": add()})
+    row = PeriodicTask.objects.get()
+    row.interval, row.queue = IntervalSchedule.objects.create(every=2, period="hours"), "by hand"
+    row.save()
+    mark = PeriodicTasks.last_change()
+    for _ in range(2):
+        found = sync({"it": add(options={"priority": 1})}, now=LATER)
+        assert [dict(conflict.changes) for conflict in found.conflicts] == [
+            {"schedule": ("every 2h", "every 1m"), "queue": ("by hand", None)}
+        ]
+    row.refresh_from_db()
+    assert (str(row.interval), row.queue, row.priority) == ("every 2 hours", "by hand", 1)
+    assert (found.update, PeriodicTasks.last_change() > mark) == ((), True)
+    sync({"it": add(options={"priority": 1})}, on_conflict="code")
+    row.refresh_from_db()
+    assert (str(row.interval), row.queue) == ("every 60 seconds", None)
+    assert IntervalSchedule.objects.filter(period="hours").exists(), "a person made it"
+
+
+def test_schedule_rows_that_only_we_used_go_and_other_peoples_stay() -> None:
+    theirs = IntervalSchedule.objects.create(every=7, period="seconds")
+    sync({"a": add(), "b": add(), "c": add(schedule=7), "d": add(schedule=crontab(minute=9))})
+    sync({"a": add(schedule=90), "b": add(), "c": add(schedule=8), "d": add(schedule=crontab(minute=10))})
+    left = sorted(IntervalSchedule.objects.values_list("every", flat=True))
+    assert left == [7, 8, 60, 90], "b still uses 60, and 7 was there before us"
+    assert list(CrontabSchedule.objects.values_list("minute", flat=True)) == ["10"]
+    PeriodicTask.objects.create(name="theirs", task="app.add", interval=IntervalSchedule.objects.get(every=90))
+    sync({}, prune="delete")
+    assert sorted(IntervalSchedule.objects.values_list("every", flat=True)) == [7, 90]
+    assert not CrontabSchedule.objects.exists()
+    assert list(PeriodicTask.objects.values_list("name", flat=True)) == ["theirs"]
+    assert not ManagedSchedule.objects.exists()
+    assert theirs in IntervalSchedule.objects.all()
+
+
+def test_a_schedule_that_a_person_gave_to_our_row_is_never_deleted() -> None:
+    sync({"it": add()})
+    mine = IntervalSchedule.objects.create(every=2, period="hours")
+    PeriodicTask.objects.update(interval=mine)
+    sync({}, prune="delete")
+    assert list(IntervalSchedule.objects.all()) == [mine], "and the one that we made is gone"
+
+
+def test_deleting_takes_the_same_queries_for_few_and_many(django_assert_max_num_queries: Any) -> None:
+    for number in (5, 200):
+        sync({f"n{each}": add(schedule=each + 1) for each in range(number)})
+        with django_assert_max_num_queries(20):
+            sync({}, prune="delete", now=LATER)
+        assert (PeriodicTask.objects.count(), IntervalSchedule.objects.count()) == (0, 0)
+        assert PeriodicTasks.last_change() == LATER
+
+
+def test_a_week_long_interval_fires_on_day_seven_although_the_host_syncs_daily() -> None:
+    week = {"it": add(schedule=timedelta(days=7))}
+    with time_machine.travel(NOW, tick=False):
+        sync(week)
+    for day in range(1, 8):
+        with time_machine.travel(NOW + timedelta(days=day), tick=False):
+            assert ModelEntry(PeriodicTask.objects.get()).is_due().is_due is (day == 7)
+            assert sync(week, now=NOW + timedelta(days=day)) == Plan(unchanged=1)
+            sync({**week, "other": add(schedule=day)}, now=NOW + timedelta(days=day))
+            sync(week, now=NOW + timedelta(days=day), prune="delete")
+
+
+def test_a_row_whose_schedule_is_gone_is_a_conflict_and_nothing_more() -> None:
+    sync({"it": add()})
+    PeriodicTask.objects.update(interval=None)
+    assert [dict(each.changes) for each in sync({"it": add()}).conflicts] == [
+        {"schedule": ("unreadable row without a schedule", "every 1m")}
+    ]
+    sync({"it": add()}, on_conflict="code")
+    assert str(PeriodicTask.objects.get().interval) == "every 60 seconds"
 
 
 def test_schedule_rows_are_shared() -> None:
