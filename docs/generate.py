@@ -34,6 +34,10 @@ OUTCOMES: dict[str, dict[int, str]] = {
     },
     "clear_sessions": {1: REFUSED, 69: "the database is unavailable"},
     "doctor": {1: "something is broken"},
+    "list_schedules": {
+        1: "with --late: a schedule is late; or the database refused",
+        69: "the database is unavailable",
+    },
     "purge_results": {1: REFUSED, 69: "the database is unavailable"},
     "reset_schedules": {1: REFUSED, 4: "not confirmed", 69: "the database is unavailable"},
     "run_beat": {69: "the broker or the database is unavailable"},
@@ -43,9 +47,14 @@ OUTCOMES: dict[str, dict[int, str]] = {
         73: "the folder cannot be written, or others could enter it",
     },
     "run_flower": {},
+    "run_schedule": {
+        1: "with --wait: the task failed; or the schedule's arguments are no JSON",
+        69: "the broker or the database is unavailable, or with --wait the project keeps no results",
+        75: "the task did not finish within --timeout",
+    },
     "run_worker": {69: "the broker did not answer within --broker-wait; afterwards the status is Celery's"},
     "sync_schedules": {
-        1: "entries or, with --on-conflict error, conflicts were refused (nothing was written), or the database refused",
+        1: "entries, or conflicts with --on-conflict error, were refused: nothing was written; or the database refused",
         3: "with --check: something would change",
         4: "deleting was not confirmed",
         69: "the database is unavailable",

@@ -74,11 +74,12 @@ def _moment(value: Any) -> datetime:
     return value if isinstance(value, datetime) else datetime.fromisoformat(value)
 
 
-def _zone(value: Any) -> str:
+def zone(value: Any) -> str:
+    """Return the name of a known time zone. Raises ValueError."""
     try:
         return ZoneInfo(str(value)).key
-    except (OSError, KeyError) as error:
-        raise ValueError(value) from error
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{value!r} is not a time zone such as Europe/Berlin") from error
 
 
 def _url(value: Any) -> str:
@@ -111,7 +112,7 @@ PROFILES = Kind(_profiles, "a dict of profiles")
 FLAG = Kind(_flag, "True or False")
 TEXT = Kind(_anything, "text")
 MOMENT = Kind(_moment, "a datetime, or text such as 2030-01-31T08:00")
-ZONE = Kind(_zone, "a time zone such as Europe/Berlin")
+ZONE = Kind(zone, "a time zone such as Europe/Berlin")
 URL = Kind(_url, "an http or https address of at most 500 characters")
 MISFIRE = Kind(_misfire, 'once, skip, all, all:N or within:TIME (such as "within:10m")')
 CONCURRENCY = Kind(lambda value: value if value == "auto" else _whole(value), 'a whole number from 1 up, or "auto"')

@@ -73,7 +73,7 @@ def _update(plan: Plan, keys: Mapping[Timing, int], using: str, now: datetime) -
 
 def _disable(plan: Plan, using: str) -> None:
     rows = PeriodicTask.objects.using(using)
-    for some in _batches([row.pk for row in plan.disable], using):
+    for some in batches([row.pk for row in plan.disable], using):
         rows.filter(pk__in=some).update(enabled=False)
 
 
@@ -115,7 +115,7 @@ def _sweep(plan: Plan, stored: Stored, made: set[str], using: str) -> None:
 def _delete(rows: "QuerySet[Any]", keys: list[Any], using: str) -> None:
     """Delete rows in bulk without signals: django-celery-beat's mark a change for every single row."""
     model: type[Model] = rows.model
-    for some in _batches(keys, using):
+    for some in batches(keys, using):
         doomed = model._base_manager.using(using).filter(
             pk__in=list(rows.filter(pk__in=some).values_list("pk", flat=True))
         )
@@ -129,7 +129,8 @@ def _text(timing: Timing, keys: Mapping[Timing, int]) -> str:
     return f"{timing.kind}:{keys.get(timing, 0)}"
 
 
-def _batches(keys: list[Any], using: str) -> Iterable[list[Any]]:
+def batches(keys: list[Any], using: str) -> Iterable[list[Any]]:
+    """Return ``keys`` in lists of what one statement of the database may hold."""
     size = connections[using].ops.bulk_batch_size(["pk"], keys) if keys else 1
     return (keys[start : start + size] for start in range(0, len(keys), max(size, 1)))
 

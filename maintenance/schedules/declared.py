@@ -92,6 +92,12 @@ def read(app: Celery, *, extras: Mapping[str, Schedule]) -> Declaration:
     return parse(entries, zone=zone, tasks=app.tasks, queues=queues, extras=extras)
 
 
+def zones(declaration: Declaration) -> dict[str, str]:
+    """Return the zone of each declared crontab by the entry's name."""
+    timed = ((entry.name, entry.timing) for entry in declaration.entries)
+    return {name: timing.zone for name, timing in timed if isinstance(timing, timings.Crontab)}
+
+
 def parse(
     beat_schedule: Mapping[str, Any],
     *,

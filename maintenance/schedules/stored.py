@@ -91,6 +91,18 @@ def _managed(using: str) -> tuple[dict[str, Record], dict[str, dict[str, Any]]]:
     return owned, extras
 
 
+def misplaced(zones: Mapping[str, str], *, using: str) -> list[str]:
+    """Return the crontabs of ours that are in another zone than in ``zones``, and that nobody moved by hand."""
+    owned = dict(ManagedSchedule.objects.using(using).values_list("name", "applied"))
+    crontabs = PeriodicTask.objects.using(using).filter(crontab__isnull=False).order_by("name")
+    return [
+        name
+        for name, zone in crontabs.values_list("name", "crontab__timezone")
+        if name in owned and str(zone) != zones.get(name, str(zone))
+        if str((owned[name] or {}).get("schedule", zone)).endswith(str(zone))
+    ]
+
+
 def timings_of(kinds: set[str], *, using: str) -> dict[Timing, int]:
     """Return the schedule rows of ``kinds`` by meaning: one query a kind."""
     return keys_of({(kind, pk): timing for kind in kinds for pk, timing in _timings(kind, using).items()})

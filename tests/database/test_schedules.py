@@ -8,6 +8,8 @@ import pytest
 import time_machine
 from celery import current_app
 from celery.schedules import crontab, solar
+from django.core.checks import Warning, run_checks
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.models import (
@@ -22,8 +24,9 @@ from django_celery_beat.schedulers import ModelEntry
 
 from maintenance.conf import Schedule
 from maintenance.models import ManagedSchedule
-from maintenance.schedules import apply, declared, plan, reset, stored, timings
+from maintenance.schedules import apply, declared, plan, reset, select, stored, timings
 from maintenance.schedules.plan import Plan
+from tests.celery import app
 
 NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -317,7 +320,7 @@ def test_with_an_error_nothing_is_written() -> None:
 def test_reset_clears_every_last_run_with_one_mark() -> None:
     sync({"a": add(), "b": add(), "c": add()})
     PeriodicTask.objects.exclude(name="c").update(last_run_at=NOW)
-    resets = reset.plan(using="default")
+    resets = reset.plan(now=NOW, using="default")
     assert (resets.names, resets.selected) == (("a", "b"), 3)
     assert reset.apply(resets, using="default", now=LATER) == 2
     assert not PeriodicTask.objects.filter(last_run_at__isnull=False).exists()
@@ -327,9 +330,70 @@ def test_reset_clears_every_last_run_with_one_mark() -> None:
 def test_reset_only_the_named_and_nothing_without_need() -> None:
     sync({"a": add(), "b": add()})
     PeriodicTask.objects.update(last_run_at=NOW)
-    reset.apply(reset.plan(only=["a"], using="default"), using="default", now=LATER)
+    reset.apply(reset.plan(only=["a"], now=NOW, using="default"), using="default", now=LATER)
     assert dict(PeriodicTask.objects.values_list("name", "last_run_at")) == {"a": None, "b": NOW}
-    assert reset.apply(reset.plan(only=["a"], using="default"), using="default", now=NOW) == 0
+    assert reset.apply(reset.plan(only=["a"], now=NOW, using="default"), using="default", now=NOW) == 0
     assert PeriodicTasks.last_change() == LATER
-    with pytest.raises(reset.UnknownSchedule, match=r"No schedule is named 'aa'. Did you mean 'a'\?"):
-        reset.plan(only=["aa"], using="default")
+    with pytest.raises(select.UnknownSchedule, match=r"No schedule is named 'aa'. Did you mean 'a'\?"):
+        reset.plan(only=["aa"], now=NOW, using="default")
+
+
+def test_crontabs_of_ours_move_to_the_zone_that_is_declared_and_sync_agrees() -> None:
+    nightly = {"it": add(schedule=crontab(minute=0, hour=3)), "every": add()}
+    sync(nightly, zone="America/New_York")
+    old = CrontabSchedule.objects.get()
+    theirs = CrontabSchedule.objects.create(minute="5", hour="3", timezone=ZoneInfo("America/New_York"))
+    PeriodicTask.objects.create(name="theirs", task="app.add", crontab=theirs)
+    PeriodicTask.objects.filter(name="it").update(last_run_at=NOW)
+    resets = reset.plan(zones={"it": "Europe/Berlin", "theirs": "Europe/Berlin"}, now=NOW, using="default")
+    assert (resets.names, resets.selected) == (("it",), 3)
+    assert resets.moves == (
+        reset.Move(
+            "it",
+            ("America/New_York", "Europe/Berlin"),
+            (datetime(2030, 1, 2, 8, tzinfo=UTC), datetime(2030, 1, 2, 2, tzinfo=UTC)),
+        ),
+    )
+    reset.apply(resets, using="default", now=LATER)
+    row = PeriodicTask.objects.get(name="it")
+    assert (str(row.crontab), row.last_run_at) == ("0 3 * * * (m/h/dM/MY/d) Europe/Berlin", None)
+    assert not CrontabSchedule.objects.filter(pk=old.pk).exists(), "only we used it"
+    assert PeriodicTask.objects.get(name="theirs").crontab == theirs
+    assert PeriodicTasks.last_change() == LATER
+    assert sync(nightly, zone="Europe/Berlin").conflicts == ()
+    assert sync(nightly, zone="Europe/Berlin") == Plan(unchanged=2, foreign=("theirs",))
+
+
+def test_with_a_zone_to_go_to_the_selected_move_whoever_made_them() -> None:
+    sync({"it": add(schedule=crontab(minute=0, hour=3))}, zone="America/New_York")
+    for name, zone in (("theirs", "America/New_York"), ("other", "Asia/Tokyo")):
+        row = CrontabSchedule.objects.create(minute="5", hour="3", timezone=ZoneInfo(zone))
+        PeriodicTask.objects.create(name=name, task="app.add", crontab=row, last_run_at=NOW)
+    resets = reset.plan(leave="America/New_York", to="UTC", now=NOW, using="default")
+    assert ([move.name for move in resets.moves], resets.names, resets.selected) == (["it", "theirs"], ("theirs",), 2)
+    reset.apply(resets, using="default", now=LATER)
+    zones = {row.name: (str(row.crontab.timezone), row.last_run_at) for row in PeriodicTask.objects.all()}
+    assert zones == {"it": ("UTC", None), "theirs": ("UTC", None), "other": ("Asia/Tokyo", NOW)}
+    assert reset.plan(leave="America/New_York", to="UTC", now=NOW, using="default").moves == ()
+
+
+def test_a_check_of_the_database_tells_of_crontabs_in_another_zone() -> None:
+    app.conf.beat_schedule = {"it": {"task": "celery.accumulate", "schedule": crontab(hour=3)}}
+    try:
+        call_command("sync_schedules", verbosity=0)
+        assert run_checks(tags=["maintenance"], databases=["default"]) == []
+        app.conf.update(timezone="Asia/Tokyo")
+        del app.timezone
+        assert run_checks(tags=["maintenance"]) == []
+        assert run_checks(tags=["maintenance"], databases=["default"]) == [
+            Warning(
+                "1 schedule is in another time zone than the settings', 'it' for one.",
+                hint="Stop beat, run `manage.py reset_schedules`, start beat.",
+                id="maintenance.W004",
+            )
+        ]
+        call_command("reset_schedules", interactive=False, verbosity=0)
+        assert run_checks(tags=["maintenance"], databases=["default"]) == []
+    finally:
+        app.conf.update(timezone=None, beat_schedule={})
+        del app.timezone
