@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -262,13 +263,20 @@ def _numbers(numbers: Collection[int], low: int, size: int) -> str:
 
 
 def _text(written: object, numbers: Collection[int], name: str) -> str:
-    low, size, validate = CRONTAB_FIELDS[name]
-    longest = models.CrontabSchedule._meta.get_field(name).max_length or 0
-    if isinstance(written, int | str) and len(str(written)) <= longest and " " not in str(written):
-        try:
-            validate(str(written))
-        except ValidationError:
-            pass
-        else:
-            return str(written)
+    if isinstance(written, int | str) and _accepted(str(written), name):
+        return str(written)
+    low, size, _ = CRONTAB_FIELDS[name]
     return _numbers(numbers, low, size)
+
+
+@lru_cache(maxsize=4096)
+def _accepted(text: str, name: str) -> bool:
+    """Return whether the column and the model's own validator take a field's text."""
+    validate = CRONTAB_FIELDS[name][2]
+    if " " in text or len(text) > (models.CrontabSchedule._meta.get_field(name).max_length or 0):
+        return False
+    try:
+        validate(text)
+    except ValidationError:
+        return False
+    return True
