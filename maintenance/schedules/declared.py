@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -69,12 +69,27 @@ class Queues:
     strict: bool
 
 
+class _Watched(dict[str, Any]):
+    """A beat schedule that notes which names add_periodic_task gave to a second entry."""
+
+    def __init__(self, entries: Mapping[str, Any]) -> None:
+        super().__init__(entries)
+        self.doubled: list[str] = []
+
+    def __setitem__(self, name: str, entry: Any) -> None:
+        if name in self and self[name] != entry:
+            self.doubled.append(name)
+        super().__setitem__(name, entry)
+
+
 def read(app: Celery, *, extras: Mapping[str, Schedule]) -> Declaration:
     """Return what ``app`` declares in settings, app.conf and add_periodic_task. Imports its tasks, reads no table.
 
     ``extras`` are MAINTENANCE["SCHEDULES"].
     """
     conf: Any = app.conf
+    if isinstance(conf.beat_schedule, dict) and not isinstance(conf.beat_schedule, _Watched):
+        conf.beat_schedule = _Watched(conf.beat_schedule)
     project.discover(app)
     try:
         zone = ZoneInfo(str(app.timezone))
@@ -84,12 +99,16 @@ def read(app: Celery, *, extras: Mapping[str, Schedule]) -> Declaration:
     if not isinstance(entries, Mapping):
         fault = Fault("beat_schedule", f"it is a {type(entries).__name__}", "Write a dict of entries by name.")
         return Declaration(errors=(fault,))
+    doubled = getattr(entries, "doubled", ())
     if BACKEND_CLEANUP not in entries and _needs_cleanup(app, entries.values()):
         entries = {**entries, BACKEND_CLEANUP: _CLEANUP}
     declared = conf.task_queues or ()
     names = {str(getattr(queue, "name", queue)) for queue in declared} | {str(conf.task_default_queue)}
     queues = Queues(frozenset(names), strict=not conf.task_create_missing_queues)
-    return parse(entries, zone=zone, tasks=app.tasks, queues=queues, extras=extras)
+    found = parse(entries, zone=zone, tasks=app.tasks, queues=queues, extras=extras)
+    hidden = "two places add an entry of this name, and one hides the other"
+    twice = tuple(Fault(str(name), hidden, "Rename one of them.") for name in dict.fromkeys(doubled))
+    return replace(found, errors=(*found.errors, *twice))
 
 
 def zones(declaration: Declaration) -> dict[str, str]:

@@ -271,6 +271,39 @@ def test_settings_app_conf_and_add_periodic_task_are_read_alike() -> None:
     ]
 
 
+def test_two_apps_that_add_one_name() -> None:
+    app = Celery("doubled", broker="memory://", set_as_current=False)
+
+    @app.task(name="doubled.ping")
+    def ping() -> None:
+        """Stand in for a task."""
+
+    @app.on_after_finalize.connect
+    def one(sender: Celery, **kwargs: Any) -> None:
+        sender.add_periodic_task(5, ping.s(), name="same")
+        sender.add_periodic_task(5, ping.s(), name="fine")
+
+    @app.on_after_finalize.connect
+    def other(sender: Celery, **kwargs: Any) -> None:
+        sender.add_periodic_task(6, ping.s(), name="same")
+
+    for _ in range(2):
+        assert [str(fault) for fault in declared.read(app, extras={}).errors] == [
+            "same: two places add an entry of this name, and one hides the other. Rename one of them."
+        ]
+
+
+def test_celerys_own_cleanup_is_declared_where_results_pile_up() -> None:
+    def names(**conf: Any) -> list[str]:
+        app = Celery("cleaning", broker="memory://", set_as_current=False)
+        app.conf.update(conf)
+        return [entry.name for entry in declared.read(app, extras={}).entries]
+
+    assert names() == names(result_backend="django-db", result_expires=None) == []
+    assert names(result_backend="cache+memory://") == [], "it expires them by itself"
+    assert names(result_backend="django-db") == ["celery.backend_cleanup"]
+
+
 def test_a_fingerprint_tells_meanings_apart_and_not_spellings() -> None:
     def fingerprint(**given: Any) -> str:
         return one(**given).entries[0].fingerprint
