@@ -397,3 +397,15 @@ def test_a_check_of_the_database_tells_of_crontabs_in_another_zone() -> None:
     finally:
         app.conf.update(timezone=None, beat_schedule={})
         del app.timezone
+
+
+def test_two_thousand_rows_are_updated_in_few_queries(django_assert_max_num_queries: Any) -> None:
+    """At most the rows by the backend's batch size, and a constant."""
+    first = {f"n{number}": add(schedule=number % 50 + 1, args=[number]) for number in range(2000)}
+    second = {f"n{number}": add(schedule=number % 50 + 101, args=[-number]) for number in range(2000)}
+    sync(first)
+    with django_assert_max_num_queries(2000 * 12 // 250 + 40):
+        assert len(sync(second, now=LATER).update) == 2000
+    with django_assert_max_num_queries(12):
+        assert sync(second) == Plan(unchanged=2000)
+    assert IntervalSchedule.objects.count() == 50
