@@ -34,6 +34,10 @@ OUTCOMES: dict[str, dict[int, str]] = {
     },
     "clear_sessions": {1: REFUSED, 69: "the database is unavailable"},
     "doctor": {1: "something is broken"},
+    "list_schedules": {
+        1: "with --late: a schedule is late; or the database refused",
+        69: "the database is unavailable",
+    },
     "purge_results": {1: REFUSED, 69: "the database is unavailable"},
     "reset_schedules": {1: REFUSED, 4: "not confirmed", 69: "the database is unavailable"},
     "run_beat": {69: "the broker or the database is unavailable"},
@@ -43,9 +47,16 @@ OUTCOMES: dict[str, dict[int, str]] = {
         73: "the folder cannot be written, or others could enter it",
     },
     "run_flower": {},
+    "run_schedule": {
+        1: "with --wait: the task failed; or the schedule's arguments are no JSON",
+        69: "the broker or the database is unavailable, or with --wait the project keeps no results",
+        75: "the task did not finish within --timeout",
+    },
     "run_worker": {69: "the broker did not answer within --broker-wait; afterwards the status is Celery's"},
     "sync_schedules": {
-        1: "entries were refused (nothing was written), or the database refused",
+        1: "entries, or conflicts with --on-conflict error, were refused: nothing was written; or the database refused",
+        3: "with --check: something would change",
+        4: "deleting was not confirmed",
         69: "the database is unavailable",
     },
 }
@@ -162,7 +173,7 @@ def settings() -> Iterator[str]:
         "`manage.py check` (maintenance.E001) and ends every command with status 2."
     )
     yield from ("```python", 'MAINTENANCE = {"BACKUPS": {"KEEP_LAST": 14}, "RESULTS": {"KEEP_FOR": "30d"}}', "```", "")
-    for section in (*conf.SECTIONS.values(), conf.Profile):
+    for section in (*conf.SECTIONS.values(), conf.Profile, conf.Schedule):
         yield from (f"### {(section.__doc__ or '').splitlines()[0].replace('``', '`')}", "")
         yield from table(("Key", "Value", "Default", "Change it when"), map(key, dataclasses.fields(section)))
     yield from ("## The project: environment variables", "")

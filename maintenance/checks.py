@@ -1,7 +1,8 @@
 """System checks: what `manage.py check` finds before anything runs.
 
 E001 settings.MAINTENANCE · E002 a schedule entry · E003 a schedule's task name · E004 the Celery app or its tasks ·
-W001 visibility_timeout · W002 CELERY_QUEUES · W003 schedule options that get lost.
+W001 visibility_timeout · W002 CELERY_QUEUES · W003 a doubtful schedule entry ·
+W004 crontabs in another zone than the settings' (with --database, and on migrate).
 """
 
 from collections.abc import Sequence
@@ -10,9 +11,10 @@ from typing import Any
 from celery import Celery
 from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db.utils import DatabaseError
 
-from . import conf, project
+from . import conf, project, units
 from .errors import CeleryAppMissing, ConfigurationError
 from .management.found import celery_app
 
@@ -46,14 +48,14 @@ def celery_app_can_be_imported(app_configs: Sequence[Any] | None, **kwargs: Any)
 
 @register("maintenance")
 def schedules_can_be_used(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """maintenance.E002, E003, W003: an entry of the beat schedule that the tables cannot hold, wholly or in part."""
+    """maintenance.E002, E003, W003: an entry of the beat schedule that cannot be used, or is doubtful."""
     app = _app()
     if app is None or not apps.is_installed("django_celery_beat"):
         return []
     from .schedules import declared
 
     try:
-        found = declared.read(app)
+        found = declared.read(app, extras=conf.get().schedules)
     except ConfigurationError as error:
         return [_error(error, "maintenance.E002")]
     ids = {"entry": "maintenance.E002", "task": "maintenance.E003"}
@@ -64,6 +66,31 @@ def schedules_can_be_used(app_configs: Sequence[Any] | None, **kwargs: Any) -> l
             for loss in found.warnings
         ),
     ]
+
+
+@register("maintenance", Tags.database)
+def schedules_are_in_their_zone(
+    app_configs: Sequence[Any] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """maintenance.W004: CELERY_TIMEZONE differs from the zone of crontabs that sync_schedules wrote."""
+    app = _app() if databases else None
+    if app is None or not apps.is_installed("django_celery_beat"):
+        return []
+    from .schedules import declared, stored
+
+    found: list[CheckMessage] = []
+    for alias in databases or ():
+        try:
+            zones = declared.zones(declared.read(app, extras=conf.get().schedules))
+            moved = stored.misplaced(zones, using=alias)
+        except (ConfigurationError, DatabaseError):
+            continue  # E001 or E002 tells; or the tables are not there yet
+        if moved:
+            count = units.counted(len(moved), "schedule is", "schedules are")
+            message = f"{count} in another time zone than the settings', {moved[0]!r} for one."
+            hint = "Stop beat, run `manage.py reset_schedules`, start beat."
+            found.append(Warning(message, hint=hint, id="maintenance.W004"))
+    return found
 
 
 @register("maintenance")

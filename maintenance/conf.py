@@ -3,8 +3,11 @@
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from . import units
 from .errors import BadSetting, UnknownSetting
@@ -55,6 +58,49 @@ def _profiles(value: Any) -> dict[str, "Profile"]:
     return {name: section(Profile, entry, f'{where}["{name}"]') for name, entry in _options(value).items()}
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(value)
+    return value
+
+
+def _anything(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _moment(value: Any) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+def zone(value: Any) -> str:
+    """Return the name of a known time zone. Raises ValueError."""
+    try:
+        return ZoneInfo(str(value)).key
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{value!r} is not a time zone such as Europe/Berlin") from error
+
+
+def _url(value: Any) -> str:
+    parts = urlsplit(_text(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname or len(value) > 500:
+        raise ValueError(value)
+    return str(value)
+
+
+def _misfire(value: Any) -> str:
+    policy, _, amount = _text(value).partition(":")
+    if policy in ("once", "skip") and not amount:
+        return policy
+    if policy == "all":
+        return f"all:{units.whole(amount)}" if ":" in value else policy
+    seconds = units.duration(amount).total_seconds()
+    if policy != "within" or seconds <= 0:
+        raise ValueError(value)
+    return f"within:{seconds:g}" if seconds < 10**6 else f"within:{seconds:.0f}"
+
+
 WHOLE = Kind(_whole, "a whole number from 1 up")
 NAME = Kind(_text, "a name")
 NAMES = Kind(_names, "a list of names")
@@ -63,6 +109,12 @@ DURATION = Kind(units.duration, "a duration such as 30s, 5m, 2h or 7d")
 SIZE = Kind(units.size, "a size such as 512MB")
 OPTIONS = Kind(_options, "a dict")
 PROFILES = Kind(_profiles, "a dict of profiles")
+FLAG = Kind(_flag, "True or False")
+TEXT = Kind(_anything, "text")
+MOMENT = Kind(_moment, "a datetime, or text such as 2030-01-31T08:00")
+ZONE = Kind(zone, "a time zone such as Europe/Berlin")
+URL = Kind(_url, "an http or https address of at most 500 characters")
+MISFIRE = Kind(_misfire, 'once, skip, all, all:N or within:TIME (such as "within:10m")')
 CONCURRENCY = Kind(lambda value: value if value == "auto" else _whole(value), 'a whole number from 1 up, or "auto"')
 
 
@@ -122,6 +174,20 @@ class Caches:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """``MAINTENANCE["SCHEDULES"][name]``: what a beat entry has no key for. Small letters are read too."""
+
+    enabled: bool | None = setting(None, FLAG, "The schedule shall rest until this is taken away.")
+    one_off: bool | None = setting(None, FLAG, "It shall run a single time.")
+    start_time: Any = setting(None, MOMENT, "It shall not run before (a time without offset is in Celery's zone).")
+    description: str | None = setting(None, TEXT, "The admin shall tell what it is for.")
+    misfire: str | None = setting(None, MISFIRE, "Due times that beat missed shall not be sent as one late run.")
+    no_overlap: bool | None = setting(None, FLAG, "It shall not start while its last run is unfinished.")
+    timezone: str | None = setting(None, ZONE, "Its crontab is meant in another zone than Celery's.")
+    ping: str | None = setting(None, URL, "A monitor waits for a sign of every run.")
+
+
+@dataclass(frozen=True)
 class Maintenance:
     """``settings.MAINTENANCE``: one dict, a section a subject."""
 
@@ -130,6 +196,7 @@ class Maintenance:
     backups: Backups = setting(Backups, OPTIONS, "")
     results: Results = setting(Results, OPTIONS, "")
     caches: Caches = setting(Caches, OPTIONS, "")
+    schedules: Mapping[str, Schedule] = setting(dict, OPTIONS, "")
 
 
 SECTIONS: dict[str, type[Any]] = {
@@ -151,12 +218,31 @@ def get() -> Maintenance:
     given = getattr(settings, "MAINTENANCE", {})
     if not isinstance(given, Mapping):
         raise BadSetting(where="settings", key="MAINTENANCE", value=given, expected="a dict")
-    known = {name.upper(): name for name in SECTIONS}
-    sections = {}
+    known = {name.upper(): name for name in (*SECTIONS, "schedules")}
+    sections: dict[str, Any] = {}
     for key, value in given.items():
         _refuse_unknown(key, known, "MAINTENANCE")
-        sections[known[key]] = section(SECTIONS[known[key]], value, f'MAINTENANCE["{key}"]')
+        where = f'MAINTENANCE["{key}"]'
+        if key == "SCHEDULES":
+            sections["schedules"] = _schedules(value, where)
+        else:
+            sections[known[key]] = section(SECTIONS[known[key]], value, where)
     return Maintenance(**sections)
+
+
+def _schedules(given: Any, where: str) -> dict[str, Schedule]:
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise BadSetting(where="MAINTENANCE", key="SCHEDULES", value=given, expected="a dict of schedules by name")
+    found = {}
+    for name, entry in given.items():
+        if not isinstance(entry, Mapping):
+            raise BadSetting(where=where, key=name, value=entry, expected="a dict")
+        found[name] = section(Schedule, {_capitals(key): value for key, value in entry.items()}, f'{where}["{name}"]')
+    return found
+
+
+def _capitals(key: object) -> object:
+    return key.upper() if isinstance(key, str) and key == key.lower() else key
 
 
 def section(cls: type[Section], given: Any, where: str) -> Section:

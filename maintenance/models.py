@@ -27,6 +27,13 @@ class ManagedSchedule(models.Model):
     name = models.CharField(_("name"), max_length=200, primary_key=True)
     fingerprint = models.CharField(_("fingerprint"), max_length=64)
     applied_at = models.DateTimeField(_("applied at"))
+    applied = models.JSONField(_("applied"), default=dict, help_text=_("The row's fields as they were last applied."))
+    options = models.JSONField(
+        _("send options"), default=dict, help_text=_("Options that the schedule's own table has no column for.")
+    )
+    misfire = models.CharField(_("misfire policy"), max_length=40, default="once")
+    no_overlap = models.BooleanField(_("no overlap"), default=False)
+    ping = models.URLField(_("ping URL"), blank=True, default="", max_length=500)
 
     class Meta:
         verbose_name = _("managed schedule")

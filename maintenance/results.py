@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from celery import Celery
 from django.apps import apps
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from . import batches, units
 from .errors import AppNotInstalled, BadSetting
@@ -88,3 +88,28 @@ def _expired(before: datetime | None) -> tuple[QuerySet[Any], QuerySet[Any]]:
     if before is None:
         return TaskResult.objects.none(), GroupResult.objects.none()
     return TaskResult.objects.filter(date_done__lt=before), GroupResult.objects.filter(date_done__lt=before)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How the last run of a schedule ended, when, and how long it took from its start (None: it was not tracked)."""
+
+    status: str
+    at: datetime
+    took: timedelta | None
+
+
+def last_of_schedules() -> dict[str, Finished]:
+    """Return the latest finished result of each schedule by its name, in one query; nothing without the tables."""
+    if not apps.is_installed("django_celery_results"):
+        return {}
+    from django_celery_results.models import TaskResult
+
+    done = TaskResult.objects.filter(periodic_task_name__isnull=False, date_done__isnull=False)
+    done = done.filter(status__in=("SUCCESS", "FAILURE", "REVOKED"))
+    latest = done.values("periodic_task_name").annotate(latest=Max("id")).values("latest")
+    columns = ("periodic_task_name", "status", "date_done", "date_started")
+    return {
+        name: Finished(status, at, at - started if started else None)
+        for name, status, at, started in TaskResult.objects.filter(id__in=latest).values_list(*columns)
+    }

@@ -113,6 +113,10 @@ def reset_schedules_names_the_line_to_add(host: Host) -> None:
     _refuses(host, "reset_schedules", "django_celery_beat", "django-celery-beat")
 
 
+def list_schedules_names_the_line_to_add(host: Host) -> None:
+    _refuses(host, "list_schedules", "django_celery_beat", "django-celery-beat")
+
+
 def _refuses(host: Host, command: str, package: str, distribution: str) -> None:
     assert host.manage(command, "--noinput") == (
         "",
@@ -133,6 +137,7 @@ CASES: tuple[Callable[[Host], None], ...] = (
     purge_results_names_the_line_to_add,
     sync_schedules_names_the_line_to_add,
     reset_schedules_names_the_line_to_add,
+    list_schedules_names_the_line_to_add,
 )
 
 

@@ -1,23 +1,25 @@
 """What the project declares: ``app.conf.beat_schedule`` as entries, with every error collected."""
 
 import difflib
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from celery import Celery
-from django_celery_beat.models import PeriodicTask
+from celery.schedules import crontab
 
 from .. import project
+from ..conf import Schedule
 from ..errors import ConfigurationError
-from . import timings
-from .entries import Entry, canonical, is_one_off
+from . import sends, timings
+from .entries import Entry, is_one_off
+from .plan import BACKEND_CLEANUP
+from .sends import Refused
 
 KEYS = ("task", "schedule", "args", "kwargs", "options", "relative")
-OPTIONS = ("queue", "exchange", "routing_key", "priority", "headers", "expires", "expire_seconds")
-_LARGEST_SECONDS = 2**31 - 1
+PURGE = "maintenance.purge_results"
+_CLEANUP = {"task": BACKEND_CLEANUP, "schedule": crontab(minute=0, hour=4), "options": {"expires": 12 * 3600}}
 
 
 class NamelessZone(ConfigurationError):
@@ -28,7 +30,7 @@ class NamelessZone(ConfigurationError):
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a declared entry cannot be used, or what of it will be lost, and the cure."""
+    """Why a declared entry cannot be used, or what of it is doubtful, and the cure."""
 
     name: str
     problem: str
@@ -48,153 +50,198 @@ class Declaration:
     errors: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = field(default=())
 
+    @property
+    def replaces_cleanup(self) -> bool:
+        """Whether results are purged by an entry, so that Celery's own need not run."""
+        return any(entry.task == PURGE and entry.enabled for entry in self.entries)
 
-class _Refused(Exception):
-    """The first argument is the problem, the second the cure."""
+    def only(self, names: Collection[str]) -> "Declaration":
+        """Return the same with the errors and warnings of ``names`` only, when there are any."""
+        errors, warnings = ([f for f in each if not names or f.name in names] for each in (self.errors, self.warnings))
+        return Declaration(self.entries, tuple(errors), tuple(warnings))
 
 
-def read(app: Celery) -> Declaration:
-    """Return what ``app`` declares in settings, app.conf and add_periodic_task. Imports its tasks, reads no table."""
+@dataclass(frozen=True)
+class Queues:
+    """The queues that the project declares, and whether an undeclared one is refused."""
+
+    names: frozenset[str]
+    strict: bool
+
+
+class _Watched(dict[str, Any]):
+    """A beat schedule that notes which names add_periodic_task gave to a second entry."""
+
+    def __init__(self, entries: Mapping[str, Any]) -> None:
+        super().__init__(entries)
+        self.doubled: list[str] = []
+
+    def __setitem__(self, name: str, entry: Any) -> None:
+        if name in self and self[name] != entry:
+            self.doubled.append(name)
+        super().__setitem__(name, entry)
+
+
+def read(app: Celery, *, extras: Mapping[str, Schedule]) -> Declaration:
+    """Return what ``app`` declares in settings, app.conf and add_periodic_task. Imports its tasks, reads no table.
+
+    ``extras`` are MAINTENANCE["SCHEDULES"].
+    """
+    conf: Any = app.conf
+    if isinstance(conf.beat_schedule, dict) and not isinstance(conf.beat_schedule, _Watched):
+        conf.beat_schedule = _Watched(conf.beat_schedule)
     project.discover(app)
     try:
         zone = ZoneInfo(str(app.timezone))
     except (KeyError, ValueError, OSError) as error:
         raise NamelessZone(zone=str(app.timezone)) from error
-    return parse(app.conf.beat_schedule, zone=zone, tasks=frozenset(app.tasks))
+    entries = conf.beat_schedule
+    if not isinstance(entries, Mapping):
+        fault = Fault("beat_schedule", f"it is a {type(entries).__name__}", "Write a dict of entries by name.")
+        return Declaration(errors=(fault,))
+    doubled = getattr(entries, "doubled", ())
+    if BACKEND_CLEANUP not in entries and _needs_cleanup(app, entries.values()):
+        entries = {**entries, BACKEND_CLEANUP: _CLEANUP}
+    declared = conf.task_queues or ()
+    names = {str(getattr(queue, "name", queue)) for queue in declared} | {str(conf.task_default_queue)}
+    queues = Queues(frozenset(names), strict=not conf.task_create_missing_queues)
+    found = parse(entries, zone=zone, tasks=app.tasks, queues=queues, extras=extras)
+    hidden = "two places add an entry of this name, and one hides the other"
+    twice = tuple(Fault(str(name), hidden, "Rename one of them.") for name in dict.fromkeys(doubled))
+    return replace(found, errors=(*found.errors, *twice))
 
 
-def parse(beat_schedule: Mapping[str, Any], *, zone: ZoneInfo, tasks: Collection[str]) -> Declaration:
-    """Return each entry or its faults. ``tasks`` are the registered names; crontabs and naive times are in ``zone``."""
+def zones(declaration: Declaration) -> dict[str, str]:
+    """Return the zone of each declared crontab by the entry's name."""
+    timed = ((entry.name, entry.timing) for entry in declaration.entries)
+    return {name: timing.zone for name, timing in timed if isinstance(timing, timings.Crontab)}
+
+
+def parse(
+    beat_schedule: Mapping[str, Any],
+    *,
+    zone: ZoneInfo,
+    tasks: Collection[str],
+    queues: Queues | None = None,
+    extras: Mapping[str, Schedule] | None = None,
+) -> Declaration:
+    """Return each entry or its faults. Crontabs and naive times are in ``zone`` unless the entry's extras name another.
+
+    ``tasks`` are the registered names, or the tasks by name: then the arguments must bind to their signatures.
+    """
+    extras = extras or {}
     entries, errors, warnings = [], [], []
     for name, given in beat_schedule.items():
-        entry, faults, losses = _entry(name, given, zone, tasks)
+        entry, faults, doubts = _entry(name, given, zone, tasks, queues, extras.get(name, Schedule()))
         entries += [entry] if entry else []
         errors += faults
-        warnings += losses
+        warnings += doubts
+    for name in extras:
+        if name not in beat_schedule:
+            near = difflib.get_close_matches(name, [key for key in beat_schedule if isinstance(key, str)], n=1)
+            cure = f"Did you mean {near[0]!r}?" if near else "Add the entry, or take the key away."
+            errors.append(
+                Fault(name, 'MAINTENANCE["SCHEDULES"] names it, but the beat schedule has no such entry', cure)
+            )
     return Declaration(tuple(entries), tuple(errors), tuple(warnings))
 
 
+def _needs_cleanup(app: Celery, entries: Iterable[Any]) -> bool:
+    """Return whether Celery's own beat would delete old results, and no entry of the project does."""
+    if not app.conf.result_expires or not app.conf.result_backend or app.backend.supports_autoexpire:
+        return False
+    return not any(isinstance(entry, Mapping) and entry.get("task") == PURGE for entry in entries)
+
+
 def _entry(
-    name: Any, given: Any, zone: ZoneInfo, tasks: Collection[str]
+    name: Any, given: Any, zone: ZoneInfo, tasks: Collection[str], queues: Queues | None, extra: Schedule
 ) -> tuple[Entry | None, list[Fault], list[Fault]]:
     label = name if isinstance(name, str) else repr(name)
     if not isinstance(given, Mapping):
         return None, [Fault(label, f"it is a {type(given).__name__}", "Write a dict with task and schedule.")], []
     values: dict[str, Any] = {}
     faults = []
-    for column, reader in _readers(name, given, zone).items():
+    for column, reader in _readers(name, given, zone, extra).items():
         try:
             values[column] = reader()
-        except (_Refused, timings.UnusableTiming) as error:
+        except (Refused, timings.UnusableTiming) as error:
             faults.append(Fault(label, *error.args))
-    task = values.get("task")
-    if task is not None and task not in tasks:
-        near = difflib.get_close_matches(task, tasks, n=1)
-        cure = f"Did you mean {near[0]!r}?" if near else "Register it, or import its module in CELERY_IMPORTS."
-        faults.append(Fault(label, f"no task is named {task!r}", cure, kind="task"))
-    if faults:
-        return None, faults, []
-    values.pop("keys")
-    lost = [
-        Fault(label, f"beat will not send its option {key!r}", "The tables have no column for it.")
-        for key in values.pop("options")
+    faults += [Fault(label, *why, kind="task") for why in _unknown_task(values.get("task"), tasks)]
+    if not faults:
+        faults += [Fault(label, *why) for why in _unbindable(values["task"], tasks, given)]
+    doubts = [
+        Fault(label, f"Celery knows no send option {key!r}", "It is sent as it is; check its spelling.")
+        for key in (sends.unknown(given.get("options") or {}) if "others" in values else ())
     ]
-    return Entry(**values, one_off=is_one_off(values["timing"])), [], lost
+    queue = values.get("queue")
+    if queues and queue and queue not in queues.names:
+        near = difflib.get_close_matches(queue, queues.names, n=1)
+        cure = f"Did you mean {near[0]!r}?" if near else "Add it to CELERY_TASK_QUEUES."
+        (faults if queues.strict else doubts).append(Fault(label, f"no queue {queue!r} is declared", cure))
+    if faults:
+        return None, list(dict.fromkeys(faults)), []
+    values.pop("keys")
+    values["one_off"] |= is_one_off(values["timing"])
+    return Entry(options=values.pop("others"), **values), [], doubts
 
 
-def _readers(name: Any, given: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Callable[[], Any]]:
+def _readers(name: Any, given: Mapping[str, Any], zone: ZoneInfo, extra: Schedule) -> dict[str, Callable[[], Any]]:
     options = given.get("options")
     known: Mapping[str, Any] = options if isinstance(options, Mapping) else {}
+    own_zone = ZoneInfo(extra.timezone) if extra.timezone else zone
+
+    def timing() -> timings.Timing:
+        return timings.of(given.get("schedule"), zone=own_zone.key, relative=bool(given.get("relative")))
+
     return {
-        "name": lambda: _line(name, "its name", _longest("name")),
-        "task": lambda: _line(given.get("task"), "its task", _longest("task")),
-        "timing": lambda: timings.of(given.get("schedule"), zone=zone.key),
-        "args": lambda: _json(given.get("args"), "args", "a list or tuple", (list, tuple), []),
-        "kwargs": lambda: _json(given.get("kwargs"), "kwargs", "a dict", (Mapping,), {}),
+        "name": lambda: sends.line(name, "its name", "name"),
+        "task": lambda: sends.line(given.get("task"), "its task", "task"),
+        "timing": timing,
+        "args": lambda: sends.json_list(given.get("args"), "args"),
+        "kwargs": lambda: sends.json_dict(given.get("kwargs"), "kwargs"),
         "keys": lambda: _only_known_keys(given),
-        "options": lambda: _unkept(options),
-        **{
-            key: lambda key=key: _destination(known.get(key), key)  # type: ignore[misc]
-            for key in ("queue", "exchange", "routing_key")
-        },
-        "priority": lambda: _priority(known.get("priority")),
-        "headers": lambda: _json(known.get("headers"), "headers", "a dict", (Mapping,), {}),
-        "expires": lambda: _expires_at(known.get("expires"), zone),
-        "expire_seconds": lambda: _expires_after(known),
+        "others": lambda: sends.others(sends.checked(options)),
+        "queue": lambda: sends.destination(known.get("queue"), "queue"),
+        "exchange": lambda: sends.destination(known.get("exchange"), "exchange"),
+        "routing_key": lambda: sends.destination(known.get("routing_key"), "routing_key"),
+        "priority": lambda: sends.priority(known.get("priority")),
+        "headers": lambda: sends.json_dict(known.get("headers"), "headers"),
+        "expires": lambda: sends.expires_at(known, own_zone),
+        "expire_seconds": lambda: sends.expires_after(known),
+        "one_off": lambda: bool(extra.one_off),
+        "enabled": lambda: extra.enabled is not False,
+        "start_time": lambda: sends.moment(extra.start_time, own_zone) if extra.start_time else None,
+        "description": lambda: extra.description,
+        "misfire": lambda: extra.misfire or "once",
+        "no_overlap": lambda: bool(extra.no_overlap),
+        "ping": lambda: extra.ping or "",
     }
-
-
-def _line(value: Any, what: str, longest: int) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise _Refused(f"{what} is {value!r}", "Write a name.")
-    if len(value) > longest:
-        raise _Refused(f"{what} has {len(value)} characters", f"The table holds {longest}: shorten it.")
-    return value
-
-
-def _longest(column: str) -> int:
-    return PeriodicTask._meta.get_field(column).max_length or 0
-
-
-def _json(value: Any, what: str, expected: str, types: tuple[type, ...], empty: object) -> str:
-    if value is None:
-        return canonical(empty)
-    if not isinstance(value, types):
-        raise _Refused(f"its {what} are a {type(value).__name__}", f"Write {expected}.")
-    if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
-        raise _Refused(f"its {what} have a key that is no text", "Write every key as text.")
-    try:
-        return canonical(list(value) if isinstance(value, tuple) else value)
-    except (TypeError, ValueError) as error:
-        raise _Refused(f"its {what} are not JSON ({error})", "Pass ids and plain values.") from error
 
 
 def _only_known_keys(given: Mapping[str, Any]) -> None:
     unknown = [key for key in given if key not in KEYS]
     if unknown:
-        near = difflib.get_close_matches(str(unknown[0]), KEYS + OPTIONS, n=1)
-        inside = " inside options" if near and near[0] in OPTIONS else ""
+        near = difflib.get_close_matches(str(unknown[0]), (*KEYS, *sorted(sends.KNOWN)), n=1)
+        inside = "" if near and near[0] in KEYS else " inside options"
         cure = f"Did you mean {near[0]!r}{inside}?" if near else f"Known: {', '.join(KEYS)}."
-        raise _Refused(f"it has the unknown key {unknown[0]!r}", cure)
-    if given.get("relative"):
-        raise _Refused("its interval is relative, which the tables cannot hold", "Write a crontab.")
+        raise Refused(f"it has the unknown key {unknown[0]!r}", cure)
 
 
-def _unkept(options: Any) -> list[str]:
-    if options is None:
+def _unknown_task(task: str | None, tasks: Collection[str]) -> list[tuple[str, str]]:
+    if task is None or task in tasks:
         return []
-    if not isinstance(options, Mapping):
-        raise _Refused(f"its options are a {type(options).__name__}", "Write a dict.")
-    return [str(key) for key in options if key not in OPTIONS]
+    near = difflib.get_close_matches(task, list(tasks), n=1)
+    cure = f"Did you mean {near[0]!r}?" if near else "Register it, or import its module in CELERY_IMPORTS."
+    return [(f"no task is named {task!r}", cure)]
 
 
-def _destination(value: Any, key: str) -> str | None:
-    if value is None:
-        return None
-    return _line(getattr(value, "name", value), f"its {key}", _longest(key))
-
-
-def _priority(value: Any) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 255:
-        raise _Refused(f"its priority is {value!r}", "Write a whole number from 0 to 255.")
-    return value
-
-
-def _expires_at(value: Any, zone: tzinfo) -> datetime | None:
-    if not isinstance(value, datetime):
-        return None
-    return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
-
-
-def _expires_after(options: Mapping[str, Any]) -> int | None:
-    value = options.get("expires", options.get("expire_seconds"))
-    if value is None or isinstance(value, datetime):
-        return None
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 1 <= seconds <= _LARGEST_SECONDS:
-        raise _Refused(f"its expires is {value!r}", "Write seconds from 1 up, a timedelta or a datetime.")
-    if seconds != int(seconds):
-        raise _Refused(f"its expires is {value!r}", "The table holds whole seconds: round it.")
-    return int(seconds)
+def _unbindable(task: str, tasks: Collection[str], given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return why the arguments do not fit the task's signature, as apply_async would find out."""
+    bind = getattr(tasks[task], "__header__", None) if isinstance(tasks, Mapping) else None
+    if bind is None or not tasks[task].typing:  # type: ignore[index]
+        return []
+    try:
+        bind(*(given.get("args") or ()), **(given.get("kwargs") or {}))
+    except TypeError as error:
+        return [(f"its arguments do not fit the task ({error})", "Change args and kwargs, or the task's signature.")]
+    return []

@@ -5,16 +5,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from kombu.utils.json import dumps
 
 from .timings import Clocked, Timing
 
+EXTRAS = ("options", "misfire", "no_overlap", "ping")
+"""What django-celery-beat's table has no column for; maintenance.models.ManagedSchedule holds it."""
+
+OPTIONAL = ("start_time", "description")
+"""Fields that are a person's business where the entry leaves them out."""
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One periodic task. ``args``, ``kwargs`` and ``headers`` are JSON with sorted keys, so that equal is equal."""
+    """One periodic task. ``args``, ``kwargs``, ``headers`` and ``options`` are JSON with sorted keys."""
 
     name: str
     task: str
@@ -29,26 +36,39 @@ class Entry:
     expires: datetime | None = None
     expire_seconds: int | None = None
     one_off: bool = False
+    enabled: bool = True
+    start_time: datetime | None = None
+    description: str | None = None
+    options: str = "{}"
+    misfire: str = "once"
+    no_overlap: bool = False
+    ping: str = ""
 
     @property
     def fingerprint(self) -> str:
         """64 hex digits that differ when anything of the entry does; two spellings of one crontab have one."""
-        timing = {"kind": self.timing.kind, **_meaning(self.timing)}
-        content = {**self.columns, "timing": timing, "name": self.name}
-        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+        content = {**self.facts, "name": self.name}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
     def columns(self) -> dict[str, Any]:
         """The row's columns, without its name and its schedule."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("name", "timing")}
+        return {name: getattr(self, name) for name in COLUMNS} | {"description": self.description or ""}
 
-    def changes_to(self, other: "Entry") -> dict[str, tuple[object, object]]:
-        """Return what differs in ``other``: {field: (ours, theirs)}, the timing as ``schedule`` in words."""
-        names = [field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
-        return {
-            "schedule" if name == "timing" else name: (_plain(getattr(self, name)), _plain(getattr(other, name)))
-            for name in names
-        }
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """Every field but the name as plain JSON, the timing as ``schedule`` by its meaning."""
+        values = {name: getattr(self, name) for name in (*COLUMNS, *EXTRAS)}
+        values |= {name: values[name].isoformat() for name in ("expires", "start_time") if values[name]}
+        return {"schedule": self.timing.meaning_text, **values}
+
+    def words(self, name: str) -> object:
+        """Return the fact ``name`` as it is shown: the schedule in words."""
+        value = self.timing if name == "schedule" else getattr(self, name)
+        return value if value is None or isinstance(value, str | int | bool | datetime) else str(value)
+
+
+COLUMNS = tuple(field.name for field in fields(Entry) if field.name not in ("name", "timing", *EXTRAS))
 
 
 def canonical(value: object) -> str:
@@ -58,18 +78,12 @@ def canonical(value: object) -> str:
 
 def recanonical(text: str | None, *, empty: str) -> str:
     """Return stored JSON with sorted keys; text that is no JSON as it is."""
+    if not text or text == empty:
+        return empty
     try:
-        return json.dumps(json.loads(text or empty), sort_keys=True)
+        return json.dumps(json.loads(text), sort_keys=True)
     except ValueError:
-        return text or empty
-
-
-def _meaning(timing: Timing) -> Mapping[str, object]:
-    return {field.name: getattr(timing, field.name) for field in fields(timing) if field.compare}
-
-
-def _plain(value: object) -> object:
-    return value if value is None or isinstance(value, str | int | bool | datetime) else str(value)
+        return text
 
 
 def is_one_off(timing: Timing) -> bool:

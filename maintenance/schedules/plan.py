@@ -1,38 +1,41 @@
 """What must happen to the tables so that they hold what is declared. Pure: no table is touched here.
 
-A declared entry wins over an edit of a managed row, except that a row which a person disabled stays disabled.
+Three ways are compared: what is declared, what the row holds, and what we last applied. A field that differs from what
+we applied was edited by a person; a row that a person disabled stays disabled.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from .entries import Entry
-from .stored import RETIRED, Row, Stored
+from .entries import EXTRAS, OPTIONAL, Entry
+from .stored import RETIRED, Record, Row, Stored
+
+BACKEND_CLEANUP = "celery.backend_cleanup"
+"""The name and the task of the entry that Celery's own beat adds."""
 
 Changes = Mapping[str, tuple[object, object]]
+Prune = Literal["disable", "delete", "keep"]
+OnConflict = Literal["code", "db", "error"]
 
 
 @dataclass(frozen=True)
 class Update:
-    """A managed row that differs: its key, what it shall hold, and {field: (old, new)}."""
+    """A row that differs: its key, what it shall hold, and {field: (old, new)}."""
 
     pk: int
     entry: Entry
     changes: Changes
-
-    @property
-    def enables(self) -> bool:
-        """Whether the row comes back to life."""
-        return "enabled" in self.changes
+    adopted: bool = False
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """A declared entry whose name is taken by a row that is not ours."""
+    """A declared entry whose row is not ours (``unmanaged``), or was changed by a person (``edited``)."""
 
     name: str
     changes: Changes
-    kind: str = "unmanaged"
+    kind: Literal["unmanaged", "edited"] = "unmanaged"
 
 
 @dataclass(frozen=True)
@@ -42,54 +45,148 @@ class Plan:
     create: tuple[Entry, ...] = ()
     update: tuple[Update, ...] = ()
     disable: tuple[Row, ...] = ()
+    delete: tuple[Row, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     unchanged: int = 0
     foreign: tuple[str, ...] = ()
     """Names of rows that were made by others, in the admin say."""
-    own: Mapping[str, str] = field(default_factory=dict)
-    """Fingerprints to record, by name."""
+    own: Mapping[str, Record] = field(default_factory=dict)
+    """What to remember, by name."""
     forget: tuple[str, ...] = ()
-    """Names that we record as ours and that are neither declared nor in the table."""
+    """Names that we record as ours and that are neither declared nor in the table any more."""
 
     @property
-    def touches_schedules(self) -> bool:
-        """Whether beat must look again."""
-        return bool(self.create or self.update or self.disable)
+    def pending(self) -> bool:
+        """Whether a schedule would change, so that beat must look again."""
+        return bool(self.create or self.update or self.disable or self.delete)
 
 
-def diff(declared: Iterable[Entry], stored: Stored) -> Plan:
-    """Return the plan that turns ``stored`` into ``declared``."""
-    wanted = {entry.name: entry for entry in declared}
-    updates, conflicts, own = [], [], {}
+@dataclass
+class _Findings:
+    """A plan in the making."""
+
+    create: list[Entry] = field(default_factory=list)
+    update: list[Update] = field(default_factory=list)
+    disable: list[Row] = field(default_factory=list)
+    delete: list[Row] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    unchanged: int = 0
+    foreign: list[str] = field(default_factory=list)
+    own: dict[str, Record] = field(default_factory=dict)
+    forget: list[str] = field(default_factory=list)
+
+
+def diff(
+    declared: Iterable[Entry],
+    stored: Stored,
+    *,
+    prune: Prune = "disable",
+    on_conflict: OnConflict = "db",
+    adopt: bool = False,
+    only: Collection[str] = (),
+    replaces_cleanup: bool = False,
+) -> Plan:
+    """Return the plan that turns ``stored`` into ``declared``; of the names in ``only``, when there are any.
+
+    With ``replaces_cleanup`` Celery's own entry is disabled, because another one deletes old results.
+    """
+    found = _Findings()
+    wanted = {entry.name: entry for entry in declared if not only or entry.name in only}
     for name, entry in wanted.items():
-        row = stored.rows.get(name)
-        changes = _changes(entry, row, stored.owned.get(name))
-        if row is not None and name not in stored.owned and changes:
-            conflicts.append(Conflict(name, changes))
-            continue
-        if row is not None and changes:
-            updates.append(Update(row.pk, entry, changes))
-        if stored.owned.get(name) != entry.fingerprint:
-            own[name] = entry.fingerprint
-    gone = [stored.rows[name] for name in stored.owned if name not in wanted and name in stored.rows]
-    disable = [row for row in gone if row.enabled and stored.owned[row.entry.name] != RETIRED]
-    create = tuple(entry for name, entry in wanted.items() if name not in stored.rows)
-    return Plan(
-        create=create,
-        update=tuple(updates),
-        disable=tuple(disable),
-        conflicts=tuple(conflicts),
-        unchanged=len(wanted) - len(create) - len(updates) - len(conflicts),
-        foreign=tuple(name for name in stored.rows if name not in wanted and name not in stored.owned),
-        own=own | {row.entry.name: RETIRED for row in disable},
-        forget=tuple(name for name in stored.owned if name not in wanted and name not in stored.rows),
-    )
+        row, record = stored.rows.get(name), stored.owned.get(name)
+        if row is None:
+            found.create.append(entry)
+            _remember(found, entry, record, {})
+        elif record is None and name == row.entry.task == BACKEND_CLEANUP:
+            found.foreign.append(name)
+        elif record is None and not adopt:
+            found.conflicts.append(Conflict(name, _words(row.entry, entry, _differing(row.entry, _filled(entry, row)))))
+        else:
+            _compare(found, entry, row, record, on_conflict)
+    for name in dict.fromkeys((*stored.rows, *stored.owned)):
+        if name not in wanted and (not only or name in only):
+            _leave(found, name, stored, prune, replaces_cleanup)
+    fixed: dict[str, Any] = {
+        name: tuple(each) if isinstance(each, list) else each for name, each in vars(found).items()
+    }
+    return Plan(**fixed)
 
 
-def _changes(entry: Entry, row: Row | None, fingerprint: str | None) -> Changes:
+def _compare(found: _Findings, entry: Entry, row: Row, record: Record | None, on_conflict: OnConflict) -> None:
+    base: Mapping[str, Any] = record.applied if record else {}
+    target = _filled(entry, row, base)
+    differing = _differing(row.entry, target)
+    if "enabled" in differing and not row.enabled and not _revives(record):
+        differing.remove("enabled")  # a person disabled it
+        target = replace(target, enabled=False)
+    edited = [
+        name
+        for name in differing
+        if name in base and name not in EXTRAS and row.entry.facts[name] != base[name]
+        if not (name == "enabled" and record and record.retired)
+    ]
+    if on_conflict == "code":
+        edited = []
+    if edited:
+        found.conflicts.append(Conflict(entry.name, _words(row.entry, target, edited), "edited"))
+        target = replace(target, **{_attribute(name): getattr(row.entry, _attribute(name)) for name in edited})
+        differing = [name for name in differing if name not in edited]
+    if differing or record is None:
+        changes = _words(row.entry, target, differing)
+        found.update.append(Update(row.pk, target, changes, adopted=record is None))
+    elif not edited:
+        found.unchanged += 1
+    _remember(found, entry, record, {name: base[name] for name in edited})
+
+
+def _revives(record: Record | None) -> bool:
+    """Return whether it was the code that disabled the row: by leaving, or with enabled=False."""
+    return record is not None and (record.retired or record.applied.get("enabled") is False)
+
+
+def _filled(entry: Entry, row: Row, base: Mapping[str, Any] | None = None) -> Entry:
+    """Return ``entry`` with the row's value of optional fields that neither it nor what we last applied names."""
+    left_out = {
+        name: getattr(row.entry, name)
+        for name in OPTIONAL
+        if getattr(entry, name) is None and (base or {}).get(name) is None
+    }
+    if entry.description is None and "description" not in left_out:
+        left_out["description"] = ""
+    return replace(entry, **left_out)
+
+
+def _differing(row: Entry, target: Entry) -> list[str]:
+    return [name for name, fact in target.facts.items() if row.facts[name] != fact]
+
+
+def _words(row: Entry, target: Entry, names: Iterable[str]) -> Changes:
+    return {name: (row.words(name), target.words(name)) for name in names}
+
+
+def _attribute(name: str) -> str:
+    return "timing" if name == "schedule" else name
+
+
+def _remember(found: _Findings, entry: Entry, record: Record | None, kept: Mapping[str, Any]) -> None:
+    wanted = Record(entry.fingerprint, {**entry.facts, **kept})
+    if record != wanted:
+        found.own[entry.name] = wanted
+
+
+def _leave(found: _Findings, name: str, stored: Stored, prune: Prune, replaces_cleanup: bool) -> None:
+    row, record = stored.rows.get(name), stored.owned.get(name)
     if row is None:
-        return {}
-    changes = row.entry.changes_to(entry)
-    if fingerprint == RETIRED and not row.enabled:
-        changes["enabled"] = (False, True)
-    return changes
+        found.forget.append(name)
+        return
+    replaced = record is None and replaces_cleanup and name == row.entry.task == BACKEND_CLEANUP
+    if record is None and not replaced:
+        found.foreign.append(name)
+    elif record is not None and record.retired and row.enabled:
+        found.foreign.append(name)  # a person took it over
+    elif prune == "delete" and not replaced:
+        found.delete.append(row)
+        found.forget.append(name)
+    elif (prune == "disable" or replaced) and row.enabled:
+        found.disable.append(row)
+        found.own[name] = Record(RETIRED, record.applied if record else {})

@@ -6,11 +6,22 @@ from typing import Any
 from ..errors import MaintenanceError
 from .declared import Declaration, Fault
 from .entries import Entry
-from .plan import Changes, Plan
+from .plan import Changes, Conflict, Plan
+
+_CURES = {
+    "unmanaged": "a schedule of this name that is not ours is left alone{changes}. "
+    "Pass --adopt to take it over, or rename the entry.",
+    "edited": "it was edited by hand, and the edit is kept{changes}. "
+    "Pass --on-conflict code to overwrite it, or write the edit into the settings.",
+}
 
 
 class UnusableEntries(MaintenanceError):
     """{count} of the beat schedule cannot be used; nothing was written.{faults}"""
+
+
+class Conflicts(MaintenanceError):
+    """{count} in conflict; nothing was written.{conflicts}"""
 
 
 def refuse(declaration: Declaration) -> None:
@@ -21,21 +32,25 @@ def refuse(declaration: Declaration) -> None:
         raise UnusableEntries(count=count, faults="".join(f"\n? {fault}" for fault in declaration.errors))
 
 
+def refuse_conflicts(plan: Plan) -> None:
+    """Raise Conflicts, which lists every conflict, when there is one."""
+    if plan.conflicts:
+        count = "1 schedule is" if len(plan.conflicts) == 1 else f"{len(plan.conflicts)} schedules are"
+        raise Conflicts(count=count, conflicts="".join(f"\n{_conflict(each)}" for each in plan.conflicts))
+
+
 def explain(plan: Plan, *, dry_run: bool) -> list[str]:
-    """Return a line a change (+ create, ~ update, - disable, ! conflict) and their sum."""
+    """Return a line a change (+ create, ~ update, - disable or delete, ! conflict) and their sum."""
     lines = [f"+ {entry.name}: {entry.task}, {entry.timing}" for entry in plan.create]
-    lines += [f"~ {update.entry.name}: {_words(update.changes)}" for update in plan.update]
-    lines += [f"- {row.entry.name}: left the settings" for row in plan.disable]
-    lines += [
-        f"! {conflict.name}: a schedule of this name that is not ours is left alone ({_words(conflict.changes)}). "
-        "Rename the entry, or delete the schedule in the admin and sync again."
-        for conflict in plan.conflicts
-    ]
-    did = "Would create" if dry_run else "Created"
+    lines += [f"~ {update.entry.name}: {_update(update.changes, update.adopted)}" for update in plan.update]
+    lines += [f"- {row.entry.name}: left the settings, {_does('disable', dry_run)}" for row in plan.disable]
+    lines += [f"- {row.entry.name}: left the settings, {_does('delete', dry_run)}" for row in plan.delete]
+    lines += [_conflict(conflict) for conflict in plan.conflicts]
+    counts = {"create": plan.create, "update": plan.update, "disable": plan.disable, "delete": plan.delete}
+    did = ", ".join(f"{name if dry_run else f'{name}d'} {len(found)}" for name, found in counts.items())
     return [
         *lines,
-        f"{did} {len(plan.create)}, {'update' if dry_run else 'updated'} {len(plan.update)}, "
-        f"{'disable' if dry_run else 'disabled'} {len(plan.disable)}; "
+        f"{f'Would {did}' if dry_run else did.capitalize()}; "
         f"{plan.unchanged} unchanged, {len(plan.conflicts)} in conflict, {len(plan.foreign)} not ours.",
     ]
 
@@ -46,7 +61,7 @@ def document(plan: Plan, declaration: Declaration) -> dict[str, Any]:
         "create": [_facts(entry) for entry in plan.create],
         "update": [{"name": update.entry.name, "changes": _pairs(update.changes)} for update in plan.update],
         "disable": [{"name": row.entry.name} for row in plan.disable],
-        "delete": [],
+        "delete": [{"name": row.entry.name} for row in plan.delete],
         "unchanged": plan.unchanged,
         "conflicts": [
             {"name": conflict.name, "kind": conflict.kind, "changes": _pairs(conflict.changes)}
@@ -70,9 +85,22 @@ def _pairs(changes: Changes) -> dict[str, list[object]]:
     return {name: [old, new] for name, (old, new) in changes.items()}
 
 
+def _update(changes: Changes, adopted: bool) -> str:
+    return ", ".join([*(["adopted"] if adopted else []), *([_words(changes)] if changes else [])])
+
+
+def _conflict(conflict: Conflict) -> str:
+    changes = f" ({_words(conflict.changes)})" if conflict.changes else ""
+    return f"! {conflict.name}: {_CURES[conflict.kind].format(changes=changes)}"
+
+
+def _does(verb: str, dry_run: bool) -> str:
+    return f"to {verb}" if dry_run else f"{verb}d"
+
+
 def _words(changes: Changes) -> str:
     return ", ".join(f"{name} {_word(old)} -> {_word(new)}" for name, (old, new) in changes.items())
 
 
 def _word(value: object) -> str:
-    return "none" if value is None else str(value)
+    return "none" if value is None or value == "" else str(value)

@@ -1,49 +1,108 @@
-"""Forgetting when schedules last ran, so that beat computes their next run afresh (after a change of time zone)."""
+"""After a change of time zone: last runs forgotten, crontabs moved, so that beat computes the next runs afresh."""
 
-import difflib
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
-from ..errors import ConfigurationError
-from .apply import mark_changed
+from . import apply as writing
+from . import select, stored, upcoming
+from .plan import Plan, Update
+from .stored import Row, Stored
+from .timings import Crontab
 
 
-class UnknownSchedule(ConfigurationError):
-    """No schedule is named {name!r}."""
+@dataclass(frozen=True)
+class Move:
+    """A crontab that goes to another zone, and its next run before and after."""
 
-    hint = "{suggestion}"
+    name: str
+    zones: tuple[str, str]
+    next_run: tuple[datetime | None, datetime | None]
 
 
 @dataclass(frozen=True)
 class Resets:
-    """The schedules that have a last run to forget, by name, and how many were looked at."""
+    """The schedules whose last run is to forget, and those that move; and how many were looked at."""
 
     names: tuple[str, ...]
     selected: int
-    only: tuple[str, ...] = ()
+    moves: tuple[Move, ...] = ()
+    only: tuple[str, ...] | None = None
+    writes: tuple[Plan, Stored] = field(default=(Plan(), Stored()), repr=False)
 
 
-def plan(*, only: Collection[str] = (), using: str) -> Resets:
-    """Return what a reset would clear: of every schedule, or of those named. Raises UnknownSchedule."""
-    rows = dict(PeriodicTask.objects.using(using).order_by("name").values_list("name", "last_run_at"))
-    for name in only:
-        if name not in rows:
-            near = difflib.get_close_matches(name, rows, n=1)
-            raise UnknownSchedule(name=name, suggestion=f"Did you mean {near[0]!r}?" if near else "")
-    chosen = [name for name in rows if not only or name in only]
-    return Resets(tuple(name for name in chosen if rows[name] is not None), len(chosen), tuple(only))
+def plan(
+    *,
+    only: Collection[str] = (),
+    leave: str | None = None,
+    to: str | None = None,
+    zones: Mapping[str, str] | None = None,
+    now: datetime,
+    using: str,
+) -> Resets:
+    """Return what a reset would do: to every schedule, to those named, or to the crontabs in the zone ``leave``.
+
+    Crontabs of ours move to the zone that ``zones`` names for them; with ``to`` all that are selected move there.
+    Raises UnknownSchedule.
+    """
+    tables = stored.read(using=using)
+    select.known(only, among=tables.rows)
+    chosen = [tables.rows[name] for name in sorted(tables.rows) if not only or name in only]
+    if leave:
+        chosen = [row for row in chosen if isinstance(row.entry.timing, Crontab) and row.entry.timing.zone == leave]
+    goals = {row.entry.name: to or (zones or {}).get(row.entry.name) for row in chosen}
+    updates = [moved for row in chosen if (moved := _moved(row, goals[row.entry.name], tables, forced=bool(to)))]
+    last_runs = dict(PeriodicTask.objects.using(using).values_list("name", "last_run_at"))
+    names = [row.entry.name for row in chosen]
+    return Resets(
+        names=tuple(name for name in names if last_runs.get(name) is not None),
+        selected=len(chosen),
+        moves=tuple(_move(tables.rows[update.entry.name], update, now) for update in updates),
+        only=tuple(names) if only or leave else None,
+        writes=(_plan(updates, tables), tables),
+    )
 
 
 def apply(resets: Resets, *, using: str, now: datetime) -> int:
-    """Clear last_run_at of the planned schedules, tell beat once, and return how many rows changed."""
-    if not resets.names:
+    """Move, clear last_run_at, tell beat once, and return how many last runs were forgotten."""
+    if not resets.names and not resets.moves:
         return 0
+    moving, tables = resets.writes
+    changed = 0
     with transaction.atomic(using=using):
+        writing.apply(moving, stored=tables, using=using, now=now)
         rows = PeriodicTask.objects.using(using).filter(last_run_at__isnull=False)
-        changed = (rows.filter(name__in=resets.only) if resets.only else rows).update(last_run_at=None)
-        mark_changed(using=using, now=now)
+        if resets.only is None:
+            changed = rows.update(last_run_at=None)
+        else:
+            for some in writing.batches(list(resets.only), using):
+                changed += rows.filter(name__in=some).update(last_run_at=None)
+        writing.mark_changed(using=using, now=now)
     return int(changed)
+
+
+def _moved(row: Row, zone: str | None, tables: Stored, *, forced: bool) -> Update | None:
+    timing = row.entry.timing
+    if not zone or not isinstance(timing, Crontab) or timing.zone == zone:
+        return None
+    if not forced and row.entry.name not in tables.owned:
+        return None
+    target = replace(timing, zone=zone)
+    return Update(row.pk, replace(row.entry, timing=target), {"schedule": (str(timing), str(target))})
+
+
+def _plan(updates: list[Update], tables: Stored) -> Plan:
+    """Return the moves as sync writes them; what was applied is kept, so that sync sees a move as an edit by hand."""
+    own = {
+        update.entry.name: tables.owned[update.entry.name] for update in updates if update.entry.name in tables.owned
+    }
+    return Plan(update=tuple(updates), own=own)
+
+
+def _move(row: Row, update: Update, now: datetime) -> Move:
+    before, later = row.entry.timing, update.entry.timing
+    zones = tuple(each.zone for each in (before, later) if isinstance(each, Crontab))
+    return Move(row.entry.name, (zones[0], zones[1]), (upcoming.after(before, now), upcoming.after(later, now)))

@@ -11,13 +11,33 @@ from django_celery_beat.models import PeriodicTask
 
 from ..models import ManagedSchedule
 from . import timings
-from .entries import Entry, recanonical
+from .entries import Entry, canonical, recanonical
 from .timings import CRONTAB_FIELDS, MODELS, Clocked, Interval, Solar, Timing, Unreadable
 
 RETIRED = ""
 """The fingerprint of a managed schedule that we disabled because it had left the settings."""
 
-_PLAIN = ("name", "task", "queue", "exchange", "routing_key", "priority", "expires", "expire_seconds", "one_off")
+_PLAIN = ("name", "task", "priority", "expire_seconds", "one_off", "enabled", "description")
+_JSON = {"args": "[]", "kwargs": "{}", "headers": "{}"}
+_TEXT_OR_NONE = ("queue", "exchange", "routing_key")
+_MOMENTS = ("expires", "start_time")
+MADE = "schedule_made"
+"""The key in ManagedSchedule.applied that names the interval or crontab that we made for it, and may remove."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What we remember of a schedule of ours: the fields as we last applied them, and what its table cannot hold."""
+
+    fingerprint: str
+    applied: Mapping[str, Any] = field(default_factory=dict)
+    made: str = field(default="", compare=False)
+    """The interval or crontab that we made for it, as ``interval:7``."""
+
+    @property
+    def retired(self) -> bool:
+        """Whether we disabled it because it had left the settings."""
+        return self.fingerprint == RETIRED
 
 
 @dataclass(frozen=True)
@@ -26,16 +46,19 @@ class Row:
 
     pk: int
     entry: Entry
-    enabled: bool
+
+    @property
+    def enabled(self) -> bool:
+        return self.entry.enabled
 
 
 @dataclass(frozen=True)
 class Stored:
-    """The tables at one moment: rows by name, schedule rows by meaning, fingerprints of what is ours by name."""
+    """The tables at one moment: rows by name, schedule rows by meaning, what is ours by name."""
 
     rows: Mapping[str, Row] = field(default_factory=dict)
     timings: Mapping[Timing, int] = field(default_factory=dict)
-    owned: Mapping[str, str] = field(default_factory=dict)
+    owned: Mapping[str, Record] = field(default_factory=dict)
 
 
 def read(*, using: str) -> Stored:
@@ -43,14 +66,41 @@ def read(*, using: str) -> Stored:
     by_key = {kind: _timings(kind, using) for kind in MODELS}
     found = {(kind, pk): timing for kind, rows in by_key.items() for pk, timing in rows.items()}
     keys = {kind: f"{kind}_id" for kind in MODELS}
-    columns = ("pk", "enabled", "args", "kwargs", "headers", *_PLAIN, *keys.values())
+    owned, extras = _managed(using)
     rows = {}
-    for values in PeriodicTask.objects.using(using).values(*columns).order_by("pk"):
+    columns = ("pk", *_PLAIN, *_JSON, *_TEXT_OR_NONE, *_MOMENTS, *keys.values())
+    for values in PeriodicTask.objects.using(using).values(*columns).order_by("pk").iterator(chunk_size=2000):
         chosen = next(((kind, values[key]) for kind, key in keys.items() if values[key] is not None), None)
-        timing = found[chosen] if chosen else Unreadable("row without a schedule")
-        rows[values["name"]] = Row(values["pk"], _entry(values, timing), values["enabled"])
-    owned = dict(ManagedSchedule.objects.using(using).values_list("name", "fingerprint"))
+        timing = (found.get(chosen) if chosen else None) or Unreadable("row without a schedule")
+        name = values["name"]
+        rows[name] = Row(values["pk"], _entry(values, timing, extras.get(name, {})))
     return Stored(rows, keys_of(found), owned)
+
+
+def _managed(using: str) -> tuple[dict[str, Record], dict[str, dict[str, Any]]]:
+    owned, extras = {}, {}
+    for row in ManagedSchedule.objects.using(using).iterator(chunk_size=2000):
+        applied = dict(row.applied) if isinstance(row.applied, dict) else {}
+        owned[row.name] = Record(row.fingerprint, made=str(applied.pop(MADE, "")), applied=applied)
+        extras[row.name] = {
+            "options": canonical(row.options),
+            "misfire": row.misfire,
+            "no_overlap": row.no_overlap,
+            "ping": row.ping,
+        }
+    return owned, extras
+
+
+def misplaced(zones: Mapping[str, str], *, using: str) -> list[str]:
+    """Return the crontabs of ours that are in another zone than in ``zones``, and that nobody moved by hand."""
+    owned = dict(ManagedSchedule.objects.using(using).values_list("name", "applied"))
+    crontabs = PeriodicTask.objects.using(using).filter(crontab__isnull=False).order_by("name")
+    return [
+        name
+        for name, zone in crontabs.values_list("name", "crontab__timezone")
+        if name in owned and str(zone) != zones.get(name, str(zone))
+        if str((owned[name] or {}).get("schedule", zone)).endswith(str(zone))
+    ]
 
 
 def timings_of(kinds: set[str], *, using: str) -> dict[Timing, int]:
@@ -63,22 +113,12 @@ def keys_of(found: Mapping[tuple[str, int], Timing]) -> dict[Timing, int]:
     return {timing: pk for (_, pk), timing in sorted(found.items(), key=lambda item: item[0], reverse=True)}
 
 
-def _entry(values: Mapping[str, Any], timing: Timing) -> Entry:
-    return Entry(
-        name=values["name"],
-        task=values["task"],
-        timing=timing,
-        args=recanonical(values["args"], empty="[]"),
-        kwargs=recanonical(values["kwargs"], empty="{}"),
-        queue=values["queue"] or None,
-        exchange=values["exchange"] or None,
-        routing_key=values["routing_key"] or None,
-        priority=values["priority"],
-        headers=recanonical(values["headers"], empty="{}"),
-        expires=_aware(values["expires"]),
-        expire_seconds=values["expire_seconds"],
-        one_off=values["one_off"],
-    )
+def _entry(values: Mapping[str, Any], timing: Timing, extras: Mapping[str, Any]) -> Entry:
+    columns: dict[str, Any] = {name: values[name] for name in _PLAIN}
+    columns |= {name: recanonical(values[name], empty=empty) for name, empty in _JSON.items()}
+    columns |= {name: values[name] or None for name in _TEXT_OR_NONE}
+    columns |= {name: _aware(values[name]) for name in _MOMENTS}
+    return Entry(timing=timing, **columns, **extras)
 
 
 def _timings(kind: str, using: str) -> dict[int, Timing]:

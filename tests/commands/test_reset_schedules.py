@@ -5,9 +5,11 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
-from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
+import time_machine
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
 from tests.conftest import Outcome
 
@@ -72,11 +74,34 @@ def test_a_dry_run_asks_and_changes_nothing(run: Run) -> None:
     )
     out, err, code = run("reset_schedules", "--dry-run", "--json")
     assert (json.loads(out), err, code) == (
-        {"schema_version": 1, "reset": ["a", "b"], "selected": 3, "applied": False},
+        {"schema_version": 1, "reset": ["a", "b"], "moved": [], "selected": 3, "applied": False},
         "",
         0,
     )
     assert last_runs() == {"a": NOW, "b": NOW, "c": None}
+
+
+def test_what_moves_is_shown_with_its_next_run_before_and_after(run: Run) -> None:
+    nightly = CrontabSchedule.objects.create(minute="0", hour="3", timezone=ZoneInfo("America/New_York"))
+    PeriodicTask.objects.create(name="nightly", task="app.add", crontab=nightly)
+    with time_machine.travel(NOW, tick=False):
+        assert run("reset_schedules", "--from", "America/New_York", "--to", "Asia/Tokyo", "--noinput") == (
+            "~ nightly: America/New_York -> Asia/Tokyo, "
+            "next run 2030-01-01T08:00:00+00:00 -> 2030-01-01T18:00:00+00:00\n"
+            "Reset 1 of 1 schedules.\n",
+            "",
+            0,
+        )
+    assert str(PeriodicTask.objects.get(name="nightly").crontab.timezone) == "Asia/Tokyo"
+    assert last_runs()["a"] == NOW
+
+
+def test_an_unknown_zone(run: Run) -> None:
+    assert run("reset_schedules", "--to", "Berlin") == (
+        "",
+        "CommandError: argument --to: 'Berlin' is not a time zone such as Europe/Berlin.\n",
+        2,
+    )
 
 
 @pytest.mark.parametrize("stdin", [io.StringIO("y\n"), Terminal("\n"), Terminal("n\n"), Terminal("")])
@@ -93,7 +118,7 @@ def test_a_yes_on_a_terminal_resets(run: Run, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
     out, err, code = run("reset_schedules", "--json")
     assert (json.loads(out), err, code) == (
-        {"schema_version": 1, "reset": ["a", "b"], "selected": 3, "applied": True},
+        {"schema_version": 1, "reset": ["a", "b"], "moved": [], "selected": 3, "applied": True},
         ASKED + "Reset them? [y/N] ",
         0,
     )

@@ -9,6 +9,7 @@ from celery.schedules import crontab
 from django.core.management import call_command
 from django.db import connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from kombu import Queue
 
 from maintenance.models import ManagedSchedule
 from tests.celery import app
@@ -21,13 +22,14 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def declare() -> Iterator[Callable[..., None]]:
-    before = app.conf.beat_schedule
+    before = {name: app.conf[name] for name in ("beat_schedule", "task_queues")}
+    app.conf.task_queues = [Queue("heavy")]
 
     def declarer(**entries: Any) -> None:
         app.conf.beat_schedule = entries
 
     yield declarer
-    app.conf.beat_schedule = before
+    app.conf.update(before)
 
 
 @pytest.fixture
@@ -50,16 +52,17 @@ def changing(declare: Callable[..., None], run: Run) -> None:
 LINES = """\
 + comes: celery.accumulate, crontab 15 3 * * * America/Chicago
 ~ changes: schedule every 30s -> every 1m, queue none -> heavy
-- goes: left the settings
+- goes: left the settings, disabled
 ! taken: a schedule of this name that is not ours is left alone (schedule every 30s -> every 1m). \
-Rename the entry, or delete the schedule in the admin and sync again.
+Pass --adopt to take it over, or rename the entry.
 """
+WOULD = LINES.replace("disabled", "to disable")
 TAKEN = {"name": "taken", "kind": "unmanaged", "changes": {"schedule": ["every 30s", "every 1m"]}}
 
 
 def test_it_applies_its_plan_and_then_has_nothing_to_do(changing: None, run: Run) -> None:
     assert run("sync_schedules") == (
-        LINES + "Created 1, updated 1, disabled 1; 1 unchanged, 1 in conflict, 1 not ours.\n",
+        LINES + "Created 1, updated 1, disabled 1, deleted 0; 1 unchanged, 1 in conflict, 1 not ours.\n",
         "",
         0,
     )
@@ -68,7 +71,7 @@ def test_it_applies_its_plan_and_then_has_nothing_to_do(changing: None, run: Run
     }  # fmt: skip
     conflict = LINES.splitlines()[-1]
     assert run("sync_schedules", "--noinput") == (
-        f"{conflict}\nCreated 0, updated 0, disabled 0; 3 unchanged, 1 in conflict, 1 not ours.\n",
+        f"{conflict}\nCreated 0, updated 0, disabled 0, deleted 0; 3 unchanged, 1 in conflict, 1 not ours.\n",
         "",
         0,
     )
@@ -77,7 +80,7 @@ def test_it_applies_its_plan_and_then_has_nothing_to_do(changing: None, run: Run
 def test_a_dry_run_writes_nothing(changing: None, run: Run) -> None:
     before = (list(PeriodicTask.objects.values()), list(ManagedSchedule.objects.values()))
     assert run("sync_schedules", "--dry-run") == (
-        LINES + "Would create 1, update 1, disable 1; 1 unchanged, 1 in conflict, 1 not ours.\n",
+        WOULD + "Would create 1, update 1, disable 1, delete 0; 1 unchanged, 1 in conflict, 1 not ours.\n",
         "",
         0,
     )
@@ -110,6 +113,118 @@ def test_json_is_one_document(changing: None, run: Run) -> None:
         0,
     )
     assert PeriodicTask.objects.filter(name="comes").exists()
+
+
+def test_check_ends_with_3_while_something_would_change(changing: None, run: Run) -> None:
+    before = (list(PeriodicTask.objects.values()), list(ManagedSchedule.objects.values()))
+    assert run("sync_schedules", "--check") == (
+        WOULD + "Would create 1, update 1, disable 1, delete 0; 1 unchanged, 1 in conflict, 1 not ours.\n",
+        "",
+        3,
+    )
+    assert (list(PeriodicTask.objects.values()), list(ManagedSchedule.objects.values())) == before
+    run("sync_schedules")
+    out, err, code = run("sync_schedules", "--check", "--json")
+    assert ([each["name"] for each in json.loads(out)["conflicts"]], err, code) == (["taken"], "", 0)
+
+
+def test_adopt_takes_the_row_over(changing: None, run: Run) -> None:
+    assert run("sync_schedules", "--adopt", "--only", "taken") == (
+        "~ taken: adopted, schedule every 30s -> every 1m\n"
+        "Created 0, updated 1, disabled 0, deleted 0; 0 unchanged, 0 in conflict, 0 not ours.\n",
+        "",
+        0,
+    )
+    assert PeriodicTask.objects.get(name="taken").interval == IntervalSchedule.objects.get(every=60)
+
+
+def test_conflicts_can_be_errors(changing: None, run: Run) -> None:
+    before = list(PeriodicTask.objects.values())
+    assert run("sync_schedules", "--on-conflict=error") == (
+        "",
+        f"CommandError: 1 schedule is in conflict; nothing was written.\n{LINES.splitlines()[-1]}\n",
+        1,
+    )
+    assert list(PeriodicTask.objects.values()) == before
+
+
+def test_an_edit_by_hand_is_kept_or_overwritten(declare: Callable[..., None], run: Run) -> None:
+    declare(it={"task": TASK, "schedule": 30})
+    run("sync_schedules")
+    PeriodicTask.objects.update(queue="heavy")
+    assert run("sync_schedules") == (
+        "! it: it was edited by hand, and the edit is kept (queue heavy -> none). "
+        "Pass --on-conflict code to overwrite it, or write the edit into the settings.\n"
+        "Created 0, updated 0, disabled 0, deleted 0; 0 unchanged, 1 in conflict, 0 not ours.\n",
+        "",
+        0,
+    )
+    assert run("sync_schedules", "--on-conflict=code") == (
+        "~ it: queue heavy -> none\n"
+        "Created 0, updated 1, disabled 0, deleted 0; 0 unchanged, 0 in conflict, 0 not ours.\n",
+        "",
+        0,
+    )
+    assert PeriodicTask.objects.get().queue is None
+
+
+def test_deleting_asks_first(declare: Callable[..., None], run: Run) -> None:
+    declare(it={"task": TASK, "schedule": 30})
+    run("sync_schedules")
+    declare()
+    assert run("sync_schedules", "--prune=keep") == (
+        "Created 0, updated 0, disabled 0, deleted 0; 0 unchanged, 0 in conflict, 0 not ours.\n",
+        "",
+        0,
+    )
+    assert run("sync_schedules", "--prune=delete") == (
+        "",
+        "- it: left the settings, to delete\n"
+        "Would create 0, update 0, disable 0, delete 1; 0 unchanged, 0 in conflict, 0 not ours.\n"
+        "CommandError: Not confirmed: nothing was changed. Answer y, or pass --noinput where nobody can answer.\n",
+        4,
+    )
+    assert PeriodicTask.objects.exists()
+    assert run("sync_schedules", "--prune=delete", "--noinput") == (
+        "- it: left the settings, deleted\n"
+        "Created 0, updated 0, disabled 0, deleted 1; 0 unchanged, 0 in conflict, 0 not ours.\n",
+        "",
+        0,
+    )
+    assert not PeriodicTask.objects.exists()
+
+
+def test_only_the_named_entries_count_wrong_ones_too(declare: Callable[..., None], run: Run) -> None:
+    declare(**WRONG, good={"task": TASK, "schedule": 5}, other={"task": TASK, "schedule": 5})
+    assert run("sync_schedules", "--only", "good") == (
+        "+ good: celery.accumulate, every 5s\n"
+        "Created 1, updated 0, disabled 0, deleted 0; 0 unchanged, 0 in conflict, 0 not ours.\n",
+        "",
+        0,
+    )
+    assert run("sync_schedules", "--only", "goods") == (
+        "",
+        "CommandError: No schedule is named 'goods'. Did you mean 'good'?\n",
+        2,
+    )
+
+
+def test_the_maintenance_settings_are_read(declare: Callable[..., None], run: Run, settings: Any) -> None:
+    declare(it={"task": TASK, "schedule": "30 7 * * 1"})
+    settings.MAINTENANCE = {"SCHEDULES": {"it": {"misfire": "all:5", "timezone": "Asia/Tokyo", "enabled": False}}}
+    assert run("sync_schedules") == (
+        "+ it: celery.accumulate, crontab 30 7 * * 1 Asia/Tokyo\n"
+        "Created 1, updated 0, disabled 0, deleted 0; 0 unchanged, 0 in conflict, 0 not ours.\n",
+        "",
+        0,
+    )
+    assert (ManagedSchedule.objects.get().misfire, PeriodicTask.objects.get().enabled) == ("all:5", False)
+    settings.MAINTENANCE = {"SCHEDULES": {"it": {"misfires": "all"}}}
+    assert run("sync_schedules") == (
+        "",
+        "CommandError: Unknown key 'MISFIRES' in MAINTENANCE[\"SCHEDULES\"][\"it\"]. Did you mean 'MISFIRE'?\n",
+        2,
+    )
 
 
 WRONG = {"typo": {"task": "celery.acumulate", "schedule": 5}, "never": {"task": TASK, "schedule": 0}}
@@ -148,12 +263,12 @@ def test_the_document_is_printed_with_errors_too(declare: Callable[..., None], r
     )
 
 
-def test_an_option_that_beat_will_lose_is_told(declare: Callable[..., None], run: Run) -> None:
-    declare(it={"task": TASK, "schedule": 5, "options": {"time_limit": 9}})
+def test_an_option_that_celery_does_not_know_is_told(declare: Callable[..., None], run: Run) -> None:
+    declare(it={"task": TASK, "schedule": 5, "options": {"time_limt": 9}})
     assert run("sync_schedules") == (
         "+ it: celery.accumulate, every 5s\n"
-        "Created 1, updated 0, disabled 0; 0 unchanged, 0 in conflict, 0 not ours.\n",
-        "Warning: it: beat will not send its option 'time_limit'. The tables have no column for it.\n",
+        "Created 1, updated 0, disabled 0, deleted 0; 0 unchanged, 0 in conflict, 0 not ours.\n",
+        "Warning: it: Celery knows no send option 'time_limt'. It is sent as it is; check its spelling.\n",
         0,
     )
 

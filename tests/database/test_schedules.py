@@ -5,8 +5,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import time_machine
 from celery import current_app
 from celery.schedules import crontab, solar
+from django.core.checks import Warning, run_checks
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.models import (
@@ -19,20 +22,29 @@ from django_celery_beat.models import (
 )
 from django_celery_beat.schedulers import ModelEntry
 
+from maintenance.conf import Schedule
 from maintenance.models import ManagedSchedule
-from maintenance.schedules import apply, declared, plan, reset, stored, timings
+from maintenance.schedules import apply, declared, plan, reset, select, stored, timings
 from maintenance.schedules.plan import Plan
+from tests.celery import app
 
 NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 pytestmark = pytest.mark.django_db
 
 
-def sync(entries: dict[str, Any], *, now: datetime = NOW, zone: str = "UTC") -> Plan:
-    declaration = declared.parse(entries, zone=ZoneInfo(zone), tasks={"app.add"})
+def sync(
+    entries: dict[str, Any],
+    *,
+    now: datetime = NOW,
+    zone: str = "UTC",
+    extras: dict[str, Schedule] | None = None,
+    **how: Any,
+) -> Plan:
+    declaration = declared.parse(entries, zone=ZoneInfo(zone), tasks={"app.add"}, extras=extras)
     assert declaration.errors == ()
     tables = stored.read(using="default")
-    chosen = plan.diff(declaration.entries, tables)
+    chosen = plan.diff(declaration.entries, tables, **how)
     apply.apply(chosen, stored=tables, using="default", now=now)
     return chosen
 
@@ -131,15 +143,117 @@ def test_other_peoples_rows_are_never_touched() -> None:
     assert not ManagedSchedule.objects.exists()
 
 
-def test_a_row_that_database_scheduler_made_alike_becomes_ours() -> None:
+def test_a_row_that_database_scheduler_made_alike_is_adopted_as_it_is() -> None:
     ModelEntry.from_entry("it", task="app.add", schedule=crontab(hour="*/12", minute=0), args=(1,), kwargs={"a": 1})
     before = list(PeriodicTask.objects.values())
     zone = str(current_app.timezone)
-    found = sync({"it": add(schedule=crontab(hour="0,12", minute="0"), args=[1], kwargs={"a": 1})}, zone=zone)
-    assert (found.unchanged, found.touches_schedules) == (1, False)
+    alike = {"it": add(schedule=crontab(hour="0,12", minute="0"), args=[1], kwargs={"a": 1})}
+    assert [conflict.changes for conflict in sync(alike, zone=zone).conflicts] == [{}]
+    assert [(update.adopted, update.changes) for update in sync(alike, zone=zone, adopt=True).update] == [(True, {})]
     assert (list(PeriodicTask.objects.values()), CrontabSchedule.objects.count()) == (before, 1)
     assert ManagedSchedule.objects.get().name == "it"
-    assert PeriodicTasks.last_change() != NOW
+    assert sync(alike, zone=zone) == Plan(unchanged=1)
+
+
+def test_what_the_table_cannot_hold_is_kept_beside_it() -> None:
+    options = {"time_limit": 9, "ignore_result": True, "expires": 1.5, "queue": "q"}
+    extra = Schedule(misfire="within:60", no_overlap=True, ping="https://example.com/a")
+    sync({"it": add(options=options)}, extras={"it": extra})
+    kept = ManagedSchedule.objects.get()
+    assert (kept.options, kept.misfire, kept.no_overlap, kept.ping) == (
+        {"time_limit": 9, "ignore_result": True, "expires": 1.5}, "within:60", True, "https://example.com/a",
+    )  # fmt: skip
+    assert sync({"it": add(options=options)}, extras={"it": extra}) == Plan(unchanged=1)
+    before = list(PeriodicTask.objects.values())
+    assert len(sync({"it": add(options={**options, "time_limit": 8})}, now=LATER).update) == 1
+    kept.refresh_from_db()
+    assert (kept.options["time_limit"], kept.misfire, kept.no_overlap, kept.ping) == (8, "once", False, "")
+    assert (list(PeriodicTask.objects.values()), PeriodicTasks.last_change()) == (before, LATER)
+
+
+def test_extras_with_a_column_go_there() -> None:
+    extra = Schedule(enabled=False, one_off=True, start_time=LATER, description="why")
+    sync({"it": add()}, extras={"it": extra})
+    row = PeriodicTask.objects.get()
+    assert (row.enabled, row.one_off, row.start_time, row.description) == (False, True, LATER, "why")
+    sync({"it": add()})
+    row.refresh_from_db()
+    assert (row.enabled, row.one_off, row.start_time, row.description) == (True, False, None, "")
+
+
+def test_an_edit_in_the_admin_is_kept_until_the_code_shall_win() -> None:
+    sync({"it": add()})
+    row = PeriodicTask.objects.get()
+    row.interval, row.queue = IntervalSchedule.objects.create(every=2, period="hours"), "by hand"
+    row.save()
+    mark = PeriodicTasks.last_change()
+    for _ in range(2):
+        found = sync({"it": add(options={"priority": 1})}, now=LATER)
+        assert [dict(conflict.changes) for conflict in found.conflicts] == [
+            {"schedule": ("every 2h", "every 1m"), "queue": ("by hand", None)}
+        ]
+    row.refresh_from_db()
+    assert (str(row.interval), row.queue, row.priority) == ("every 2 hours", "by hand", 1)
+    assert (found.update, PeriodicTasks.last_change() > mark) == ((), True)
+    sync({"it": add(options={"priority": 1})}, on_conflict="code")
+    row.refresh_from_db()
+    assert (str(row.interval), row.queue) == ("every 60 seconds", None)
+    assert IntervalSchedule.objects.filter(period="hours").exists(), "a person made it"
+
+
+def test_schedule_rows_that_only_we_used_go_and_other_peoples_stay() -> None:
+    theirs = IntervalSchedule.objects.create(every=7, period="seconds")
+    sync({"a": add(), "b": add(), "c": add(schedule=7), "d": add(schedule=crontab(minute=9))})
+    sync({"a": add(schedule=90), "b": add(), "c": add(schedule=8), "d": add(schedule=crontab(minute=10))})
+    left = sorted(IntervalSchedule.objects.values_list("every", flat=True))
+    assert left == [7, 8, 60, 90], "b still uses 60, and 7 was there before us"
+    assert list(CrontabSchedule.objects.values_list("minute", flat=True)) == ["10"]
+    PeriodicTask.objects.create(name="theirs", task="app.add", interval=IntervalSchedule.objects.get(every=90))
+    sync({}, prune="delete")
+    assert sorted(IntervalSchedule.objects.values_list("every", flat=True)) == [7, 90]
+    assert not CrontabSchedule.objects.exists()
+    assert list(PeriodicTask.objects.values_list("name", flat=True)) == ["theirs"]
+    assert not ManagedSchedule.objects.exists()
+    assert theirs in IntervalSchedule.objects.all()
+
+
+def test_a_schedule_that_a_person_gave_to_our_row_is_never_deleted() -> None:
+    sync({"it": add()})
+    mine = IntervalSchedule.objects.create(every=2, period="hours")
+    PeriodicTask.objects.update(interval=mine)
+    sync({}, prune="delete")
+    assert list(IntervalSchedule.objects.all()) == [mine], "and the one that we made is gone"
+
+
+def test_deleting_takes_the_same_queries_for_few_and_many(django_assert_max_num_queries: Any) -> None:
+    for number in (5, 200):
+        sync({f"n{each}": add(schedule=each + 1) for each in range(number)})
+        with django_assert_max_num_queries(20):
+            sync({}, prune="delete", now=LATER)
+        assert (PeriodicTask.objects.count(), IntervalSchedule.objects.count()) == (0, 0)
+        assert PeriodicTasks.last_change() == LATER
+
+
+def test_a_week_long_interval_fires_on_day_seven_although_the_host_syncs_daily() -> None:
+    week = {"it": add(schedule=timedelta(days=7))}
+    with time_machine.travel(NOW, tick=False):
+        sync(week)
+    for day in range(1, 8):
+        with time_machine.travel(NOW + timedelta(days=day), tick=False):
+            assert ModelEntry(PeriodicTask.objects.get()).is_due().is_due is (day == 7)
+            assert sync(week, now=NOW + timedelta(days=day)) == Plan(unchanged=1)
+            sync({**week, "other": add(schedule=day)}, now=NOW + timedelta(days=day))
+            sync(week, now=NOW + timedelta(days=day), prune="delete")
+
+
+def test_a_row_whose_schedule_is_gone_is_a_conflict_and_nothing_more() -> None:
+    sync({"it": add()})
+    PeriodicTask.objects.update(interval=None)
+    assert [dict(each.changes) for each in sync({"it": add()}).conflicts] == [
+        {"schedule": ("unreadable row without a schedule", "every 1m")}
+    ]
+    sync({"it": add()}, on_conflict="code")
+    assert str(PeriodicTask.objects.get().interval) == "every 60 seconds"
 
 
 def test_schedule_rows_are_shared() -> None:
@@ -206,7 +320,7 @@ def test_with_an_error_nothing_is_written() -> None:
 def test_reset_clears_every_last_run_with_one_mark() -> None:
     sync({"a": add(), "b": add(), "c": add()})
     PeriodicTask.objects.exclude(name="c").update(last_run_at=NOW)
-    resets = reset.plan(using="default")
+    resets = reset.plan(now=NOW, using="default")
     assert (resets.names, resets.selected) == (("a", "b"), 3)
     assert reset.apply(resets, using="default", now=LATER) == 2
     assert not PeriodicTask.objects.filter(last_run_at__isnull=False).exists()
@@ -216,9 +330,82 @@ def test_reset_clears_every_last_run_with_one_mark() -> None:
 def test_reset_only_the_named_and_nothing_without_need() -> None:
     sync({"a": add(), "b": add()})
     PeriodicTask.objects.update(last_run_at=NOW)
-    reset.apply(reset.plan(only=["a"], using="default"), using="default", now=LATER)
+    reset.apply(reset.plan(only=["a"], now=NOW, using="default"), using="default", now=LATER)
     assert dict(PeriodicTask.objects.values_list("name", "last_run_at")) == {"a": None, "b": NOW}
-    assert reset.apply(reset.plan(only=["a"], using="default"), using="default", now=NOW) == 0
+    assert reset.apply(reset.plan(only=["a"], now=NOW, using="default"), using="default", now=NOW) == 0
     assert PeriodicTasks.last_change() == LATER
-    with pytest.raises(reset.UnknownSchedule, match=r"No schedule is named 'aa'. Did you mean 'a'\?"):
-        reset.plan(only=["aa"], using="default")
+    with pytest.raises(select.UnknownSchedule, match=r"No schedule is named 'aa'. Did you mean 'a'\?"):
+        reset.plan(only=["aa"], now=NOW, using="default")
+
+
+def test_crontabs_of_ours_move_to_the_zone_that_is_declared_and_sync_agrees() -> None:
+    nightly = {"it": add(schedule=crontab(minute=0, hour=3)), "every": add()}
+    sync(nightly, zone="America/New_York")
+    old = CrontabSchedule.objects.get()
+    theirs = CrontabSchedule.objects.create(minute="5", hour="3", timezone=ZoneInfo("America/New_York"))
+    PeriodicTask.objects.create(name="theirs", task="app.add", crontab=theirs)
+    PeriodicTask.objects.filter(name="it").update(last_run_at=NOW)
+    resets = reset.plan(zones={"it": "Europe/Berlin", "theirs": "Europe/Berlin"}, now=NOW, using="default")
+    assert (resets.names, resets.selected) == (("it",), 3)
+    assert resets.moves == (
+        reset.Move(
+            "it",
+            ("America/New_York", "Europe/Berlin"),
+            (datetime(2030, 1, 2, 8, tzinfo=UTC), datetime(2030, 1, 2, 2, tzinfo=UTC)),
+        ),
+    )
+    reset.apply(resets, using="default", now=LATER)
+    row = PeriodicTask.objects.get(name="it")
+    assert (str(row.crontab), row.last_run_at) == ("0 3 * * * (m/h/dM/MY/d) Europe/Berlin", None)
+    assert not CrontabSchedule.objects.filter(pk=old.pk).exists(), "only we used it"
+    assert PeriodicTask.objects.get(name="theirs").crontab == theirs
+    assert PeriodicTasks.last_change() == LATER
+    assert sync(nightly, zone="Europe/Berlin").conflicts == ()
+    assert sync(nightly, zone="Europe/Berlin") == Plan(unchanged=2, foreign=("theirs",))
+
+
+def test_with_a_zone_to_go_to_the_selected_move_whoever_made_them() -> None:
+    sync({"it": add(schedule=crontab(minute=0, hour=3))}, zone="America/New_York")
+    for name, zone in (("theirs", "America/New_York"), ("other", "Asia/Tokyo")):
+        row = CrontabSchedule.objects.create(minute="5", hour="3", timezone=ZoneInfo(zone))
+        PeriodicTask.objects.create(name=name, task="app.add", crontab=row, last_run_at=NOW)
+    resets = reset.plan(leave="America/New_York", to="UTC", now=NOW, using="default")
+    assert ([move.name for move in resets.moves], resets.names, resets.selected) == (["it", "theirs"], ("theirs",), 2)
+    reset.apply(resets, using="default", now=LATER)
+    zones = {row.name: (str(row.crontab.timezone), row.last_run_at) for row in PeriodicTask.objects.all()}
+    assert zones == {"it": ("UTC", None), "theirs": ("UTC", None), "other": ("Asia/Tokyo", NOW)}
+    assert reset.plan(leave="America/New_York", to="UTC", now=NOW, using="default").moves == ()
+
+
+def test_a_check_of_the_database_tells_of_crontabs_in_another_zone() -> None:
+    app.conf.beat_schedule = {"it": {"task": "celery.accumulate", "schedule": crontab(hour=3)}}
+    try:
+        call_command("sync_schedules", verbosity=0)
+        assert run_checks(tags=["maintenance"], databases=["default"]) == []
+        app.conf.update(timezone="Asia/Tokyo")
+        del app.timezone
+        assert run_checks(tags=["maintenance"]) == []
+        assert run_checks(tags=["maintenance"], databases=["default"]) == [
+            Warning(
+                "1 schedule is in another time zone than the settings', 'it' for one.",
+                hint="Stop beat, run `manage.py reset_schedules`, start beat.",
+                id="maintenance.W004",
+            )
+        ]
+        call_command("reset_schedules", interactive=False, verbosity=0)
+        assert run_checks(tags=["maintenance"], databases=["default"]) == []
+    finally:
+        app.conf.update(timezone=None, beat_schedule={})
+        del app.timezone
+
+
+def test_two_thousand_rows_are_updated_in_few_queries(django_assert_max_num_queries: Any) -> None:
+    """At most the rows by the backend's batch size, and a constant."""
+    first = {f"n{number}": add(schedule=number % 50 + 1, args=[number]) for number in range(2000)}
+    second = {f"n{number}": add(schedule=number % 50 + 101, args=[-number]) for number in range(2000)}
+    sync(first)
+    with django_assert_max_num_queries(2000 * 12 // 250 + 40):
+        assert len(sync(second, now=LATER).update) == 2000
+    with django_assert_max_num_queries(12):
+        assert sync(second) == Plan(unchanged=2000)
+    assert IntervalSchedule.objects.count() == 50

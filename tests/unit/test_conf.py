@@ -1,7 +1,7 @@
 """settings.MAINTENANCE: what is read, and what is refused by name."""
 
 from dataclasses import fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +103,65 @@ def test_every_setting_says_when_to_change_it() -> None:
     for section in (*conf.SECTIONS.values(), conf.Profile):
         for entry in fields(section):
             assert entry.metadata["when"].endswith((".", ")")), f"{section.__name__}.{entry.name}"
+
+
+def schedules(**given: Any) -> conf.Schedule:
+    with override_settings(MAINTENANCE={"SCHEDULES": {"it": given}}):
+        return conf.get().schedules["it"]
+
+
+def test_schedules_are_read_in_small_letters_and_in_capitals() -> None:
+    wanted = conf.Schedule(enabled=False, start_time=datetime(2030, 1, 31, 8), timezone="Asia/Tokyo", no_overlap=True)
+    assert schedules(enabled=False, start_time="2030-01-31T08:00", timezone="Asia/Tokyo", no_overlap=True) == wanted
+    assert (
+        schedules(ENABLED=False, START_TIME=datetime(2030, 1, 31, 8), TIMEZONE="Asia/Tokyo", NO_OVERLAP=True) == wanted
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("once", "once"), ("skip", "skip"), ("all", "all"), ("all:1", "all:1"), ("within:90", "within:90"),
+        ("within:10m", "within:600"), ("within:0.5", "within:0.5"), ("within:30d", "within:2592000"),
+    ],
+)  # fmt: skip
+def test_a_misfire_policy_is_read(given: str, read: str) -> None:
+    assert schedules(misfire=given).misfire == read
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        *(
+            ("misfire", value, 'once, skip, all, all:N or within:TIME (such as "within:10m")')
+            for value in ("never", "once:2", "all:0", "all:", "within:0", "within", "within:soon", 5)
+        ),
+        ("enabled", 1, "True or False"),
+        ("timezone", "Berlin", "a time zone such as Europe/Berlin"),
+        ("ping", "ftp://example.com", "an http or https address of at most 500 characters"),
+        ("ping", "https://example.com/" + "a" * 481, "an http or https address of at most 500 characters"),
+        ("start_time", "soon", "a datetime, or text such as 2030-01-31T08:00"),
+        ("description", 5, "text"),
+    ],
+)
+def test_a_wrong_value_of_a_schedule_is_named(key: str, value: Any, expected: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        schedules(**{key: value})
+    assert (
+        str(refused.value) == f'MAINTENANCE["SCHEDULES"]["it"][\'{key.upper()}\'] is {value!r}: it must be {expected}.'
+    )
+
+
+def test_the_longest_address() -> None:
+    assert len(schedules(ping="https://example.com/" + "a" * 480).ping or "") == 500
+
+
+@pytest.mark.parametrize("given", [[], {"it": 5}, {5: {}}])
+def test_schedules_are_dicts_by_name(given: Any) -> None:
+    with override_settings(MAINTENANCE={"SCHEDULES": given}), pytest.raises(BadSetting):
+        conf.get()
+
+
+def test_an_unknown_key_of_a_schedule_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UnknownSetting, match="Did you mean 'MISFIRE'"):
+        schedules(misfires="all")

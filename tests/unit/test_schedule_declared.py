@@ -11,13 +11,14 @@ from celery.schedules import crontab
 from django_celery_beat.clockedschedule import clocked
 from kombu import Exchange, Queue
 
-from maintenance.schedules import declared
+from maintenance.conf import Schedule
+from maintenance.schedules import declared, timings
 from maintenance.schedules.declared import Declaration, Fault
 from maintenance.schedules.entries import Entry
 from maintenance.schedules.timings import Interval
 
 BERLIN = ZoneInfo("Europe/Berlin")
-SCHEDULES = "Write seconds, a timedelta, crontab(), solar() or clocked()."
+SCHEDULES = timings.USABLE
 IDS = "Pass ids and plain values."
 EVERY_MINUTE = Interval(60_000_000)
 
@@ -96,12 +97,22 @@ NOT_A_NUMBER = refused([float("nan")])
         ({"option": {}}, "it has the unknown key 'option'", "Did you mean 'options'?"),
         ({"queue": "x"}, "it has the unknown key 'queue'", "Did you mean 'queue' inside options?"),
         ({"zzzz": 1}, "it has the unknown key 'zzzz'", "Known: task, schedule, args, kwargs, options, relative."),
-        ({"relative": True}, "its interval is relative, which the tables cannot hold", "Write a crontab."),
+        (
+            {"schedule": 420, "relative": True},
+            "its interval of 7m is relative, which the tables cannot hold",
+            "Write a crontab.",
+        ),
         ({"options": []}, "its options are a list", "Write a dict."),
         ({"options": {"queue": 5}}, "its queue is 5", "Write a name."),
         ({"options": {"priority": 256}}, "its priority is 256", "Write a whole number from 0 to 255."),
-        ({"options": {"expires": 0}}, "its expires is 0", "Write seconds from 1 up, a timedelta or a datetime."),
-        ({"options": {"expires": 1.5}}, "its expires is 1.5", "The table holds whole seconds: round it."),
+        ({"options": {"expires": 0}}, "its expires is 0", "Write seconds above 0, a timedelta or a datetime."),
+        ({"options": {"expires": -1}}, "its expires is -1", "Write seconds above 0, a timedelta or a datetime."),
+        (
+            {"options": {"retry_policy": {1, 2}}},
+            "its options are not JSON (Object of type set is not JSON serializable)",
+            IDS,
+        ),
+        ({"options": {1: 2}}, "its options have a key that is no text", "Write every key as text."),
         ({"task": "app.ad"}, "no task is named 'app.ad'", "Did you mean 'app.add'?"),
         ({"task": "zzz"}, "no task is named 'zzz'", "Register it, or import its module in CELERY_IMPORTS."),
     ],
@@ -143,12 +154,109 @@ def test_names_that_the_table_cannot_hold() -> None:
     assert problems == ["its name has 201 characters", "its name is 7"]
 
 
-def test_an_option_without_a_column_is_a_warning() -> None:
-    found = one(options={"time_limit": 5, "queue": "q"})
+@pytest.mark.parametrize(
+    ("options", "column", "kept"),
+    [
+        ({"time_limit": 5, "soft_time_limit": 4, "ignore_result": True, "queue": "q"}, None,
+         '{"ignore_result": true, "soft_time_limit": 4, "time_limit": 5}'),
+        ({"expires": 1.5}, None, '{"expires": 1.5}'),
+        ({"expires": timedelta(milliseconds=500)}, None, '{"expires": 0.5}'),
+        ({"expires": 2**31 - 1}, 2**31 - 1, "{}"),
+        ({"expires": 2**31}, None, '{"expires": 2147483648}'),
+        ({"expires": 2.0}, 2, "{}"),
+        ({"expire_seconds": 7}, 7, "{}"),
+        ({"eta": datetime(2030, 1, 1, tzinfo=UTC)}, None, '{"eta": "2030-01-01T00:00:00+00:00"}'),
+    ],
+)  # fmt: skip
+def test_what_the_columns_cannot_hold_is_kept_beside_them(
+    options: dict[str, Any], column: int | None, kept: str
+) -> None:
+    found = one(options=options)
+    assert (found.errors, found.warnings) == ((), ())
+    assert [(entry.expire_seconds, entry.options) for entry in found.entries] == [(column, kept)]
+
+
+def test_an_option_that_celery_does_not_know_is_a_warning_and_kept() -> None:
+    found = one(options={"time_limt": 5})
     assert found.warnings == (
-        Fault("it", "beat will not send its option 'time_limit'", "The tables have no column for it."),
+        Fault("it", "Celery knows no send option 'time_limt'", "It is sent as it is; check its spelling."),
     )
-    assert [entry.queue for entry in found.entries] == ["q"]
+    assert [entry.options for entry in found.entries] == ['{"time_limt": 5}']
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(30, "every 30s"), (300, "crontab */5 * * * * Europe/Berlin"), (7200, "crontab 0 */2 * * * Europe/Berlin"),
+     (86400, "crontab 0 0 * * * Europe/Berlin")],
+)  # fmt: skip
+def test_a_relative_interval_falls_on_round_times(seconds: int, words: str) -> None:
+    assert [str(entry.timing) for entry in one(schedule=seconds, relative=True).entries] == [words]
+
+
+def test_a_queue_that_nobody_declared() -> None:
+    def queued(*, strict: bool) -> Declaration:
+        queues = declared.Queues(frozenset({"default", "heavy_tasks"}), strict=strict)
+        given = {"task": "app.add", "schedule": 5}
+        entries = {
+            "typo": {**given, "options": {"queue": "heavy_task"}},
+            "good": {**given, "options": {"queue": "default"}},
+        }
+        return declared.parse(entries, zone=BERLIN, tasks={"app.add"}, queues=queues)
+
+    fault = Fault("typo", "no queue 'heavy_task' is declared", "Did you mean 'heavy_tasks'?")
+    assert (queued(strict=True).errors, len(queued(strict=True).entries)) == ((fault,), 1)
+    assert (queued(strict=False).warnings, len(queued(strict=False).entries)) == ((fault,), 2)
+
+
+def test_arguments_that_do_not_fit_the_task() -> None:
+    app = Celery("binding", broker="memory://", set_as_current=False)
+
+    @app.task(name="binding.add")
+    def add(a: int, b: int = 0) -> int:
+        return a + b
+
+    @app.task(name="binding.loose", typing=False)
+    def loose(a: int) -> int:
+        return a
+
+    def problems(task: str, **given: Any) -> list[str]:
+        entries = {"it": {"task": task, "schedule": 5, **given}}
+        return [fault.problem for fault in declared.parse(entries, zone=BERLIN, tasks=app.tasks).errors]
+
+    assert problems("binding.add", args=(1,)) == problems("binding.add", args=(1, 2)) == []
+    assert problems("binding.loose") == []
+    assert problems("binding.add", kwargs={"a": 1, "c": 2}) == [
+        "its arguments do not fit the task (add() got an unexpected keyword argument 'c')"
+    ]
+    assert problems("binding.add") == [
+        "its arguments do not fit the task (add() missing 1 required positional argument: 'a')"
+    ]
+    assert problems("binding.add", args=(1, 2, 3)) == [
+        "its arguments do not fit the task (add() takes from 1 to 2 positional arguments but 3 were given)"
+    ]
+
+
+def test_the_extras_of_the_maintenance_settings() -> None:
+    extra = Schedule(
+        enabled=False, one_off=True, start_time=datetime(2030, 1, 1, 12), description="why", misfire="all:3",
+        no_overlap=True, timezone="Asia/Tokyo", ping="https://example.com/ping",
+    )  # fmt: skip
+    given = {"it": {"task": "app.add", "schedule": crontab(minute=5)}}
+    (entry,) = declared.parse(given, zone=BERLIN, tasks={"app.add"}, extras={"it": extra}).entries
+    assert (entry.enabled, entry.one_off, entry.start_time, entry.description) == (
+        False, True, datetime(2030, 1, 1, 3, tzinfo=UTC), "why",
+    )  # fmt: skip
+    assert (entry.misfire, entry.no_overlap, entry.ping, str(entry.timing)) == (
+        "all:3", True, "https://example.com/ping", "crontab 5 * * * * Asia/Tokyo",
+    )  # fmt: skip
+
+
+def test_extras_for_an_entry_that_does_not_exist_are_an_error() -> None:
+    given = {"backup": {"task": "app.add", "schedule": 5}}
+    found = declared.parse(given, zone=BERLIN, tasks={"app.add"}, extras={"bakcup": Schedule(enabled=False)})
+    assert [str(fault) for fault in found.errors] == [
+        "bakcup: MAINTENANCE[\"SCHEDULES\"] names it, but the beat schedule has no such entry. Did you mean 'backup'?"
+    ]
 
 
 def test_settings_app_conf_and_add_periodic_task_are_read_alike() -> None:
@@ -165,13 +273,46 @@ def test_settings_app_conf_and_add_periodic_task_are_read_alike() -> None:
         sender.add_periodic_task(crontab(minute=1), ping.s(), name="from a signal", queue="q")
 
     app.add_periodic_task(7.0, ping.s(), name="from a call")
-    found = declared.read(app)
+    found = declared.read(app, extras={})
     assert found.errors == ()
     assert [(entry.name, str(entry.timing), entry.queue) for entry in found.entries] == [
         ("from conf", "every 5s", None),
         ("from a call", "every 7s", None),
         ("from a signal", "crontab 1 * * * * Asia/Kolkata", "q"),
     ]
+
+
+def test_two_apps_that_add_one_name() -> None:
+    app = Celery("doubled", broker="memory://", set_as_current=False)
+
+    @app.task(name="doubled.ping")
+    def ping() -> None:
+        """Stand in for a task."""
+
+    @app.on_after_finalize.connect
+    def one(sender: Celery, **kwargs: Any) -> None:
+        sender.add_periodic_task(5, ping.s(), name="same")
+        sender.add_periodic_task(5, ping.s(), name="fine")
+
+    @app.on_after_finalize.connect
+    def other(sender: Celery, **kwargs: Any) -> None:
+        sender.add_periodic_task(6, ping.s(), name="same")
+
+    for _ in range(2):
+        assert [str(fault) for fault in declared.read(app, extras={}).errors] == [
+            "same: two places add an entry of this name, and one hides the other. Rename one of them."
+        ]
+
+
+def test_celerys_own_cleanup_is_declared_where_results_pile_up() -> None:
+    def names(**conf: Any) -> list[str]:
+        app = Celery("cleaning", broker="memory://", set_as_current=False)
+        app.conf.update(conf)
+        return [entry.name for entry in declared.read(app, extras={}).entries]
+
+    assert names() == names(result_backend="django-db", result_expires=None) == []
+    assert names(result_backend="cache+memory://") == [], "it expires them by itself"
+    assert names(result_backend="django-db") == ["celery.backend_cleanup"]
 
 
 def test_a_fingerprint_tells_meanings_apart_and_not_spellings() -> None:

@@ -44,15 +44,28 @@ def test_an_interval_is_written_in_whole_numbers(value: Any, columns: dict[str, 
     [
         (0, "its interval 0 is not longer than 0"),
         (-5, "its interval -5 is not longer than 0"),
-        (0.0000001, "its interval 1e-07 is not longer than 0"),
+        (0.0000001, "its interval 1e-07 is finer than a microsecond"),
+        (1.0000005, "its interval 1.0000005 is finer than a microsecond"),
+        (timedelta(0), "its interval datetime.timedelta(0) is not longer than 0"),
         (float("nan"), "its interval nan is no length of time"),
         (1e300, "its interval 1e+300 is no length of time"),
         (2**31, "its interval of 24855 days, 3:14:08 does not fit the table"),
         (3000.5, "its interval of 0:50:00.500000 does not fit the table"),
-        (schedule(60, relative=True), "its interval is relative, which the tables cannot hold"),
+        (schedule(420, relative=True), "its interval of 7m is relative, which the tables cannot hold"),
+        (schedule(172800, relative=True), "its interval of 2d is relative, which the tables cannot hold"),
         (None, "its schedule is a NoneType"),
         (True, "its schedule is a bool"),
-        ("5 * * * *", "its schedule is a str"),
+        ("5 * * *", "its schedule is '5 * * *'"),
+        ("@reboot", "its schedule is '@reboot'"),
+        ("every day", "its schedule is 'every day'"),
+        ("every 0s", "its interval datetime.timedelta(0) is not longer than 0"),
+        ("0 0 1 * 1", "its schedule '0 0 1 * 1' restricts both the day of the month and the day of the week"),
+        ("60 * * * *", "its schedule '60 * * * *' cannot be read (Invalid end range: 60 > 59)"),
+        (
+            "0 0 31 2 *",
+            "its schedule '0 0 31 2 *' cannot be read "
+            "(Invalid crontab: day_of_month '31' never occurs in month_of_year '2')",
+        ),
         (type("Lunar", (crontab,), {})(), "its schedule is a Lunar"),
     ],
 )
@@ -78,6 +91,24 @@ def test_what_no_table_can_hold_is_refused(value: Any, problem: str) -> None:
 )
 def test_a_crontab_is_written_the_way_the_table_takes_it(given: dict[str, Any], texts: tuple[str, ...]) -> None:
     assert crontab_texts(**given) == texts
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("30 7 * * 1", "crontab 30 7 * * 1 Europe/Berlin"),
+        ("@daily", "crontab 0 0 * * * Europe/Berlin"),
+        (" @Weekly ", "crontab 0 0 * * 0 Europe/Berlin"),
+        ("*/5 8-17 * * mon-fri", "crontab */5 8-17 * * mon-fri Europe/Berlin"),
+        ("0 0 * * 7", "crontab 0 0 * * 0 Europe/Berlin"),
+        ("0 0 * * 5-7", "crontab 0 0 * * 5-6,0 Europe/Berlin"),
+        ("0 0 1 jan *", "crontab 0 0 1 jan * Europe/Berlin"),
+        ("every 5m", "every 5m"),
+        ("every 1h30m", "every 1h30m"),
+    ],
+)
+def test_cron_text_and_words_are_read(text: str, words: str) -> None:
+    assert str(timings.of(text, zone="Europe/Berlin")) == words
 
 
 def test_two_spellings_of_one_meaning_are_equal_and_zones_differ() -> None:

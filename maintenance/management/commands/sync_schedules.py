@@ -6,8 +6,11 @@ from django.core.management.base import CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 
+from maintenance import conf
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.found import celery_app, require_beat_tables
+
+STYLES = {"+": "SUCCESS", "~": "WARNING", "-": "ERROR", "!": "NOTICE"}
 
 
 class Command(BaseCommand):
@@ -17,23 +20,46 @@ class Command(BaseCommand):
         add = parser.add_argument
         add("-A", "--app", help="Celery app, as for celery -A (default: found by itself)")
         add("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="alias of DATABASES")
-        add("--dry-run", action="store_true", help="print what would change and write nothing")
+        look = parser.add_mutually_exclusive_group()
+        look.add_argument("--dry-run", action="store_true", help="print what would change and write nothing")
+        look.add_argument("--check", action="store_true", help="the same, and end with 3 when something would change")
+        for flag, choices, text in (
+            ("--prune", ("disable", "delete", "keep"), "what happens to schedules of ours that left the settings"),
+            ("--on-conflict", ("db", "code", "error"), "who wins where somebody edited a schedule of ours by hand"),
+        ):
+            add(flag, choices=choices, default=choices[0], help=text)
+        add("--only", nargs="+", action="extend", default=[], metavar="NAME", help="only the entries of these names")
+        add("--adopt", action="store_true", help="take over schedules of the entries' names that are not ours")
+        add("--noinput", "--no-input", action="store_false", dest="interactive", help="do not ask before deleting")
         add("--json", action="store_true", help="print the plan as one JSON document")
-        add("--noinput", "--no-input", action="store_false", dest="interactive", help="accepted; this never prompts")
 
-    def handle(self, *, app: str | None, database: str, dry_run: bool, json: bool, **options: Any) -> None:
+    def handle(self, *, app: str | None, database: str, json: bool, interactive: bool, **options: Any) -> None:
         require_beat_tables()
-        from maintenance.schedules import apply, declared, plan, report, stored
+        from maintenance.schedules import apply, declared, plan, report, select, stored
 
-        declaration = declared.read(celery_app(app).app)
+        only, looking = options["only"], options["dry_run"] or options["check"]
+        declaration = declared.read(celery_app(app).app, extras=conf.get().schedules).only(only)
         for warning in declaration.warnings:
             self.comment(f"Warning: {warning}")
         tables = stored.read(using=database) if not declaration.errors else stored.Stored()
-        chosen = plan.diff(declaration.entries, tables) if not declaration.errors else plan.Plan()
+        chosen = plan.Plan()
+        if not declaration.errors:
+            select.known(only, among=[*(entry.name for entry in declaration.entries), *tables.rows, *tables.owned])
+            how = {name: options[name] for name in ("prune", "on_conflict", "adopt")}
+            replaced = declaration.replaces_cleanup
+            chosen = plan.diff(declaration.entries, tables, only=only, replaces_cleanup=replaced, **how)
         if json:
             self.document(**report.document(chosen, declaration))
         report.refuse(declaration)
-        if not dry_run:
+        if options["on_conflict"] == "error":
+            report.refuse_conflicts(chosen)
+        if not looking:
+            if chosen.delete and interactive:
+                self.comment("\n".join(report.explain(chosen, dry_run=True)))
+                self.confirm(f"Delete {len(chosen.delete)}?", interactive=interactive)
             apply.apply(chosen, stored=tables, using=database, now=timezone.now())
         if not json:
-            self.answer("\n".join(report.explain(chosen, dry_run=dry_run)))
+            for line in report.explain(chosen, dry_run=looking):
+                self.answer(getattr(self.style, STYLES.get(line[:2].strip(), ""), str)(line))
+        if options["check"] and chosen.pending:
+            raise SystemExit(3)

@@ -1,0 +1,114 @@
+"""What beat will do and has done: each schedule with its next runs, its last one, and whether it is late."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Literal, Protocol
+
+from django.utils.timezone import is_naive, make_aware
+from django_celery_beat.models import PeriodicTask
+
+from . import stored, upcoming
+from .entries import Entry
+from .stored import Record
+from .timings import Clocked
+from .upcoming import Transition
+
+DEFAULT_GRACE = timedelta(minutes=5)
+Source = Literal["code", "admin"]
+
+
+class Finished(Protocol):
+    """How a schedule's last run ended."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def took(self) -> timedelta | None: ...
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A schedule as list_schedules shows it. ``next_runs`` are in UTC; the first may be over: it is due."""
+
+    entry: Entry
+    source: Source
+    next_runs: tuple[datetime, ...]
+    last_sent: datetime | None
+    sent: int
+    finished: Finished | None
+    late: bool
+    transitions: tuple[Transition, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether its last run ended badly."""
+        return self.finished is not None and self.finished.status in ("FAILURE", "REVOKED")
+
+
+def schedules(
+    *, now: datetime, using: str, count: int = 1, finished: Mapping[str, Finished] | None = None, changes: bool = False
+) -> list[Listed]:
+    """Return every schedule by name, with ``count`` next runs, and with ``changes`` what the next clock changes do.
+
+    ``finished`` tells by name how the last run ended: the results are another's business.
+    """
+    now = _aware(now)
+    tables = stored.read(using=using)
+    columns = ("name", "last_run_at", "date_changed", "total_run_count")
+    history = {row[0]: row[1:] for row in PeriodicTask.objects.using(using).values_list(*columns)}
+    listed = []
+    for name in sorted(tables.rows):
+        entry, (last, changed, sent) = tables.rows[name].entry, history.get(name, (None, None, 0))
+        since = _aware(last or changed or now)
+        upcoming_runs = tuple(islice(_runs(entry, since, now, ran=last is not None), count))
+        due = upcoming_runs[0] if upcoming_runs else None
+        listed.append(
+            Listed(
+                entry=entry,
+                source=_source(tables.owned.get(name), entry),
+                next_runs=upcoming_runs,
+                last_sent=_aware(last) if last else None,
+                sent=sent,
+                finished=(finished or {}).get(name),
+                late=due is not None and due + _grace(entry) < now,
+                transitions=tuple(upcoming.transitions(entry.timing, now=now)) if changes else (),
+            )
+        )
+    return listed
+
+
+def _source(record: Record | None, entry: Entry) -> Source:
+    return "code" if record and not (record.retired and entry.enabled) else "admin"
+
+
+def _runs(entry: Entry, since: datetime, now: datetime, *, ran: bool) -> Iterator[datetime]:
+    """Yield the next runs: the one that follows the last, though it may be over, then those after now."""
+    if not entry.enabled or (entry.one_off and ran and isinstance(entry.timing, Clocked)):
+        return
+    if entry.start_time and entry.start_time > now:
+        since = max(since, entry.start_time - timedelta(microseconds=1))
+    first = upcoming.after(entry.timing, since)
+    if isinstance(entry.timing, Clocked) and not ran:
+        first = entry.timing.at
+    if first is None or (entry.expires and first >= entry.expires):
+        return
+    yield first.astimezone(UTC)
+    if entry.one_off:
+        return
+    for run in upcoming.runs(entry.timing, max(first, now)):
+        if entry.expires and run >= entry.expires:
+            return
+        yield run
+
+
+def _grace(entry: Entry) -> timedelta:
+    policy, _, seconds = entry.misfire.partition(":")
+    return timedelta(seconds=float(seconds)) if policy == "within" else DEFAULT_GRACE
+
+
+def _aware(value: datetime) -> datetime:
+    return make_aware(value) if is_naive(value) else value
