@@ -234,7 +234,8 @@ CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "maintenance.beat:Scheduler"
+CELERY_BEAT_ENABLE_REMOTE_CONTROL = True
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "maintenance.backup": {"task": "maintenance.backup", "schedule": crontab(hour="2", minute="15")},
     "maintenance.purge_results": {"task": "maintenance.purge_results", "schedule": crontab(hour="3", minute="15")},
