@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db import connections
 from django.utils.timezone import make_naive
 from django_celery_beat.models import PeriodicTask
 from kombu.utils.json import dumps, loads
@@ -57,7 +58,7 @@ def record(
     with lease.patient(patience, using=using):
         if not fence():
             raise NotLeading()
-        fresh, stale, rows = _locked(choices, using)
+        fresh, stale = _locked(choices, using)
         records = [made for choice in fresh for made in _records(choice)]
         Dispatch.objects.using(using).bulk_create(
             [
@@ -68,12 +69,9 @@ def record(
             ],
             ignore_conflicts=True,
         )
-        going_on = [row for row in rows if row.enabled]
-        tasks = PeriodicTask.objects.using(using)
-        for row in going_on:
-            row.last_run_at = _stored(row.last_run_at, naive)
-        tasks.bulk_update(going_on, ["last_run_at", "total_run_count"])
-        ended = [row.pk for row in rows if not row.enabled]
+        rows = [choice for choice in fresh if choice.entry.pk]
+        _advance([choice for choice in rows if not choice.entry.one_off], naive, using)
+        ended = [choice.entry.pk for choice in rows if choice.entry.one_off]
         if ended:
             disable(ended, using=using)
     return Recorded(tuple(records), tuple(stale))
@@ -96,27 +94,38 @@ def mark_sent(task_ids: Collection[str], *, patience: float, using: str) -> None
         Dispatch.objects.using(using).filter(pk__in=task_ids).delete()
 
 
-def _locked(choices: Sequence[Choice], using: str) -> tuple[list[Choice], list[Entry], list[PeriodicTask]]:
+def _advance(choices: Sequence[Choice], naive: bool, using: str) -> None:
+    """Write what was chosen last, and how often: one prepared statement is far quicker than bulk_update's CASE."""
+    connection = connections[using]
+    last_run_at = PeriodicTask._meta.get_field("last_run_at")
+    table, *columns = map(connection.ops.quote_name, (PeriodicTask._meta.db_table, "last_run_at", "total_run_count"))
+    sql = f"UPDATE {table} SET {columns[0]} = %s, {columns[1]} = {columns[1]} + %s WHERE id = %s"  # noqa: S608
+    values = [
+        (
+            last_run_at.get_db_prep_save(_stored(choice.send[-1], naive), connection),
+            len(choice.send),
+            choice.entry.pk,
+        )
+        for choice in choices
+    ]
+    if values:
+        with connection.cursor() as cursor:
+            cursor.executemany(sql, values)
+
+
+def _locked(choices: Sequence[Choice], using: str) -> tuple[list[Choice], list[Entry]]:
     """Lock the rows of ``choices``, and part those that still are as they were read from the others."""
     keys = [choice.entry.pk for choice in choices if choice.entry.pk]
     found = PeriodicTask.objects.using(using).select_for_update().filter(pk__in=keys, enabled=True)
-    current = {pk: (last, runs) for pk, last, runs in found.values_list("pk", "last_run_at", "total_run_count")}
-    fresh, stale, rows = [], [], []
+    current = {pk: aware(last) for pk, last in found.values_list("pk", "last_run_at")}
+    fresh, stale = [], []
     for choice in choices:
         entry = choice.entry
-        if not entry.pk:
+        if not entry.pk or (entry.pk in current and current[entry.pk] == entry.last_run_at):
             fresh.append(choice)
-            continue
-        last, runs = current.get(entry.pk, (None, -1))
-        if runs < 0 or (aware(last)) != entry.last_run_at:
+        else:
             stale.append(entry)
-            continue
-        fresh.append(choice)
-        total = runs + len(choice.send)
-        rows.append(
-            PeriodicTask(pk=entry.pk, last_run_at=choice.send[-1], total_run_count=total, enabled=not entry.one_off)
-        )
-    return fresh, stale, rows
+    return fresh, stale
 
 
 def _records(choice: Choice) -> list[Record]:

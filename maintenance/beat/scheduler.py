@@ -34,6 +34,7 @@ MARK_EVERY = 0.1
 RETRY = 1.0
 READ_ALL_EVERY = 300
 LONGEST_PAUSE = 5
+LAST_SENDS = 1
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
@@ -75,7 +76,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
     @property
     def info(self) -> str:
         """A line of beat's banner."""
-        return f"    . leader lease -> {self._conf.lease_ttl.total_seconds():g}s ({self._leader.holder})"
+        return f"    . leader lease -> {self._conf.lease_ttl.total_seconds():g}s"
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send all that is due, if we lead; return the seconds until it is worth looking again."""
@@ -110,6 +111,8 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         for last in (False, True):
             try:
                 self._flush()
+                if self._led:
+                    self._send(seconds=LAST_SENDS)
                 self._leader.resign()
                 break
             except Error as error:
@@ -120,6 +123,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
 
     def _turn(self, now: datetime) -> float:
         self._watchdog.pulse()
+        self._flush()
         went_on = self._led and self._leader.sure
         self._led = False
         if not self._leader.lead():
@@ -152,7 +156,6 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
 
     def _begin(self) -> None:
         """Begin to lead: nothing that was read before counts, and what a former leader left is sent first."""
-        self._flush()
         self._mark, self._read_at = None, float("-inf")
         self._unsent = deque(ledger.unsent(using=self._using))
         left = f", {len(self._unsent)} recorded and to be sent again" if self._unsent else ""
@@ -277,12 +280,13 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
             return False
         return True
 
-    def _send(self) -> bool:
+    def _send(self, *, seconds: float = float("inf")) -> bool:
         """Send what is recorded, marking it in batches; return False when that had to stop early."""
         marked_at = time.monotonic()
+        end = marked_at + seconds
         try:
             while self._unsent:
-                if not self._leader.sure:
+                if not self._leader.sure or time.monotonic() > end:
                     return False
                 record = self._unsent[0]
                 self._publish(record)

@@ -55,7 +55,8 @@ class Sender:
                 task.apply_async(message["args"], message["kwargs"], **options)
             else:
                 self._app.send_task(message["task"], message["args"], message["kwargs"], **options)
-        except BrokerTrouble:
+        except (*BrokerTrouble, KeyboardInterrupt, SystemExit):
+            # Also when a signal interrupts: half a command may have been written.
             self.close()
             raise
 

@@ -512,6 +512,31 @@ def test_a_message_that_was_sent_and_not_marked_is_not_sent_again_by_us(
     assert (len(sent), Dispatch.objects.count()) == (1, 0)
 
 
+def test_a_stop_in_mid_tick_sends_what_is_recorded_and_gives_the_lease_up(
+    clock: Any, beat: Scheduler, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        every(10, name)
+    beat.tick()
+    clock.shift(10)
+    send = Sender.send
+
+    def interrupted(self: Sender, record: ledger.Record) -> None:
+        if record.name == "b":
+            beat.close()  # what Celery's handler of SIGTERM does first
+            raise SystemExit
+        send(self, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sender, "send", interrupted)
+        with pytest.raises(SystemExit):
+            beat.tick()
+    assert lease.find(NAME) is not None, "within a tick nothing is given up"
+    beat.close()
+    assert ([name for name, _ in sent], Dispatch.objects.count()) == (["a", "b", "c"], 0)
+    assert lease.find(NAME) is None
+
+
 def test_a_message_that_cannot_be_sent_at_all_does_not_stop_the_others(
     clock: Any, beat: Scheduler, sent: Sent, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
