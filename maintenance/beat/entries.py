@@ -92,7 +92,7 @@ class Entries:
         rows = PeriodicTask.objects.using(self.using).filter(enabled=True).order_by("pk")
         rows = rows.annotate(zone=Cast("crontab__timezone", CharField())).values_list(*_COLUMNS)
         seen, changed = {0}, 0
-        for values in rows.iterator(chunk_size=2000):
+        for values in rows:
             row: Row = dict(zip(_COLUMNS, values, strict=True))
             pk, extra = row["pk"], extras.get(row["name"])
             mark = (*(value for name, value in row.items() if name not in _UNCOMPARED), repr(extra))
