@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -188,11 +188,22 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Beat:
+    """``MAINTENANCE["BEAT"]``: the scheduler maintenance.beat:Scheduler."""
+
+    lease_ttl: Any = setting(timedelta(seconds=15), DURATION, "A killed beat shall be replaced sooner or later.")
+    max_missed: int = setting(1000, WHOLE, "The misfire policy all may send more or fewer missed runs of an entry.")
+    late_after: Any = setting(timedelta(seconds=5), DURATION, "The misfire policy skip is stricter or more lenient.")
+    overlap_age: Any = setting(timedelta(hours=2), DURATION, "no_overlap shall wait longer or shorter for a lost run.")
+
+
+@dataclass(frozen=True)
 class Maintenance:
     """``settings.MAINTENANCE``: one dict, a section a subject."""
 
     worker: Worker = setting(Worker, OPTIONS, "")
     broker: Broker = setting(Broker, OPTIONS, "")
+    beat: Beat = setting(Beat, OPTIONS, "")
     backups: Backups = setting(Backups, OPTIONS, "")
     results: Results = setting(Results, OPTIONS, "")
     caches: Caches = setting(Caches, OPTIONS, "")
@@ -202,6 +213,7 @@ class Maintenance:
 SECTIONS: dict[str, type[Any]] = {
     "worker": Worker,
     "broker": Broker,
+    "beat": Beat,
     "backups": Backups,
     "results": Results,
     "caches": Caches,

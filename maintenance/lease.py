@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
-from django.db.models import DateTimeField, ExpressionWrapper, Q, Value
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
@@ -23,6 +23,7 @@ class Holding:
     since: datetime
     expires: datetime
     reason: str
+    generation: int
 
 
 def acquire(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: str = DEFAULT_DB_ALIAS) -> bool:
@@ -33,12 +34,13 @@ def acquire(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: 
     until = _after(ttl)
     rows = Lease.objects.using(using)
     free_or_ours = Q(expires__lte=Now()) | Q(holder=holder)
-    taken = rows.filter(free_or_ours, name=name).update(holder=holder, reason=reason, since=Now(), expires=until)
+    claim = {"holder": holder, "reason": reason, "since": Now(), "expires": until}
+    taken = rows.filter(free_or_ours, name=name).update(**claim, generation=F("generation") + 1)
     if taken:
         return True
     try:
         with transaction.atomic(using=using):
-            rows.create(name=name, holder=holder, reason=reason, since=Now(), expires=until)
+            rows.create(name=name, **claim)
     except IntegrityError:
         return False
     return True
@@ -56,12 +58,17 @@ def release(name: str, *, holder: str, using: str = DEFAULT_DB_ALIAS) -> bool:
     return bool(deleted)
 
 
+def end(name: str, *, holder: str, using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Give the lease up but keep its row, so that its generation counts on; return False when it was not ours."""
+    return bool(Lease.objects.using(using).filter(name=name, holder=holder).update(expires=Now()))
+
+
 def find(name: str, *, using: str = DEFAULT_DB_ALIAS) -> Holding | None:
     """Return the unexpired lease ``name``, or None."""
     row = Lease.objects.using(using).filter(name=name, expires__gt=Now()).first()
     if row is None:
         return None
-    return Holding(row.name, row.holder, row.since, row.expires, row.reason)
+    return Holding(row.name, row.holder, row.since, row.expires, row.reason, row.generation)
 
 
 @contextmanager
@@ -80,6 +87,24 @@ def held(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: str
         yield
     finally:
         release(name, holder=holder, using=using)
+
+
+@contextmanager
+def patient(seconds: float, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+    """A transaction whose statements wait at most ``seconds`` for other people's locks, then raise DatabaseError."""
+    connection = connections[using]
+    milliseconds = max(1, round(seconds * 1000))
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
+        elif connection.vendor == "mysql":
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", [max(1, round(seconds))])
+    with transaction.atomic(using=using):
+        if connection.vendor == "postgresql":
+            # LOCAL: behind a pooler the next transaction may be another client's.
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL lock_timeout = {milliseconds}; SET LOCAL statement_timeout = {milliseconds}")
+        yield
 
 
 def _after(ttl: timedelta) -> Combinable:

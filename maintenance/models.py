@@ -1,4 +1,4 @@
-"""The app's own tables: leases, and which schedules we own."""
+"""The app's own tables: leases, which schedules we own, and what beat has still to send."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +12,7 @@ class Lease(models.Model):
     reason = models.CharField(_("reason"), max_length=255, blank=True)
     since = models.DateTimeField(_("since"))
     expires = models.DateTimeField(_("expires"), db_index=True)
+    generation = models.PositiveBigIntegerField(_("generation"), default=1)
 
     class Meta:
         verbose_name = _("lease")
@@ -41,3 +42,19 @@ class ManagedSchedule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Dispatch(models.Model):
+    """A due time that beat recorded and has not yet marked as sent: marking it removes the row."""
+
+    task_id = models.CharField(_("task id"), max_length=36, primary_key=True)
+    name = models.CharField(_("name"), max_length=200)
+    due = models.DateTimeField(_("due"))
+    message = models.TextField(_("message"), help_text=_("What is sent, as JSON: task, args, kwargs and options."))
+
+    class Meta:
+        verbose_name = _("dispatch")
+        verbose_name_plural = _("dispatches")
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.due.isoformat()}"

@@ -1,10 +1,12 @@
 """Task results: which are deleted, and when. The one home of django-celery-results."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from celery import Celery
+from celery.states import READY_STATES
 from django.apps import apps
 from django.db.models import Max, QuerySet
 
@@ -78,6 +80,28 @@ def purge(*, before: datetime | None, batch_size: int) -> Purged:
     """Delete the results that finished before ``before`` (None: none), oldest first. Raises AppNotInstalled."""
     tasks, groups = (list(batches.delete(rows, by="date_done", size=batch_size)) for rows in _expired(before))
     return Purged(sum(tasks), sum(groups), len(tasks) + len(groups))
+
+
+def are_stored(app: Celery) -> bool:
+    """Return whether the app's results go to django-celery-results' tables."""
+    return apps.is_installed("django_celery_results") and str(app.conf.result_backend).startswith("django-db")
+
+
+def unfinished(runs: Mapping[str, tuple[str, datetime]]) -> set[str]:
+    """Return the names of ``runs`` (name: task id, due time) that have no final result.
+
+    A result that a schedule of that name left after the due time counts too: earlier beats chose other ids.
+    """
+    from django_celery_results.models import TaskResult
+
+    done = TaskResult.objects.filter(status__in=READY_STATES)
+    ids = set(done.filter(task_id__in=[task_id for task_id, _ in runs.values()]).values_list("task_id", flat=True))
+    open_runs = {name: since for name, (task_id, since) in runs.items() if task_id not in ids}
+    later = done.filter(periodic_task_name__in=open_runs, date_done__gte=min(open_runs.values(), default=_EPOCH))
+    finished = {
+        name for name, at in later.values_list("periodic_task_name", "date_done") if name and at >= open_runs[name]
+    }
+    return set(open_runs) - finished
 
 
 def _expired(before: datetime | None) -> tuple[QuerySet[Any], QuerySet[Any]]:

@@ -8,7 +8,8 @@ from .. import host, process
 from ..errors import ConfigurationError
 
 CELERYS_DEFAULT = "celery.beat:PersistentScheduler"
-DATABASE_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+SCHEDULER = "maintenance.beat:Scheduler"
+UNLEASED_SCHEDULER = "maintenance.beat:UnleasedScheduler"
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
 
 
@@ -38,16 +39,19 @@ def plan(
     has_tables: bool,
     loglevel: str | None,
     celery_args: Sequence[str],
+    lease: bool = True,
 ) -> BeatPlan:
     """Return the plan. ``scheduler_setting`` is the project's beat_scheduler. Raises UnknownLevel.
 
+    Where there are django-celery-beat's tables the scheduler is ours, whatever the setting says.
     celery beat writes a pidfile only when asked, so that no stale one can keep it from starting.
     """
     level = (loglevel or "INFO").upper()
     if level not in LEVELS:
         raise UnknownLevel(level=loglevel)
-    scheduler, reason = _scheduler(scheduler_setting, has_tables)
-    argv = (python, "-m", "celery", "-A", app, "beat", "-l", level, "-S", scheduler, *celery_args)
+    scheduler, reason = _scheduler(scheduler_setting, has_tables, lease)
+    ping = ("--enable-remote-control",) if has_tables else ()
+    argv = (python, "-m", "celery", "-A", app, "beat", "-l", level, "-S", scheduler, *ping, *celery_args)
     reasons = {"app": app_reason, "scheduler": reason, "loglevel": "-l" if loglevel else "default"}
     return BeatPlan(app, scheduler, level, argv, reasons)
 
@@ -81,9 +85,11 @@ def start(plan: BeatPlan) -> int:
     return process.replace(command)
 
 
-def _scheduler(setting: str | None, has_tables: bool) -> tuple[str, str]:
+def _scheduler(setting: str | None, has_tables: bool, lease: bool) -> tuple[str, str]:
+    if has_tables and not lease:
+        return UNLEASED_SCHEDULER, "--no-lease: nothing keeps a second beat from sending everything twice"
+    if has_tables:
+        return SCHEDULER, "django_celery_beat is installed"
     if setting and setting != CELERYS_DEFAULT:
         return setting, "CELERY_BEAT_SCHEDULER"
-    if has_tables:
-        return DATABASE_SCHEDULER, "django_celery_beat is installed"
     return CELERYS_DEFAULT, "Celery's default: without django_celery_beat the schedule is the settings'"

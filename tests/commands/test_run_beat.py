@@ -9,7 +9,7 @@ from tests.conftest import Outcome
 from tests.servers import free_port
 
 Run = Callable[..., Outcome]
-SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+SCHEDULER = "maintenance.beat:Scheduler"
 
 
 def test_a_dry_run_prints_the_plan_and_passes_celerys_options_on(run: Run) -> None:
@@ -17,7 +17,8 @@ def test_a_dry_run_prints_the_plan_and_passes_celerys_options_on(run: Run) -> No
         "app          tests  (tests.celery beside the settings)\n"
         f"scheduler    {SCHEDULER}  (django_celery_beat is installed)\n"
         "loglevel     DEBUG  (-l)\n"
-        f"$ {sys.executable} -m celery -A tests beat -l DEBUG -S {SCHEDULER} --max-interval 5\n",
+        f"$ {sys.executable} -m celery -A tests beat -l DEBUG -S {SCHEDULER} "
+        "--enable-remote-control --max-interval 5\n",
         "",
         0,
     )
@@ -31,7 +32,13 @@ def test_the_plan_as_json(run: Run) -> None:
             ("app", "tests"),
             ("scheduler", SCHEDULER),
             ("loglevel", "INFO"),
-            ("argv", [sys.executable, "-m", "celery", "-A", "tests", "beat", "-l", "INFO", "-S", SCHEDULER]),
+            (
+                "argv",
+                [
+                    *(sys.executable, "-m", "celery", "-A", "tests", "beat", "-l", "INFO"),
+                    *("-S", SCHEDULER, "--enable-remote-control"),
+                ],
+            ),
             ("env", {}),
             (
                 "reasons",

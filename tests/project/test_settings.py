@@ -262,7 +262,7 @@ def test_celery_follows_its_guide(evaluate: Evaluate) -> None:
         "CELERY_RESULT_SERIALIZER": "json",
         "CELERY_TASK_CREATE_MISSING_QUEUES": False,
         "CELERY_WORKER_CONCURRENCY": 3,
-        "CELERY_BEAT_SCHEDULER": "django_celery_beat.schedulers:DatabaseScheduler",
+        "CELERY_BEAT_SCHEDULER": "maintenance.beat:Scheduler",
     }
     assert {name: found[name] for name in expected} == expected
     assert found["CELERY_TASK_SOFT_TIME_LIMIT"] < found["CELERY_TASK_TIME_LIMIT"]

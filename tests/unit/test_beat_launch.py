@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from maintenance.beat import launch
-from maintenance.beat.launch import CELERYS_DEFAULT, DATABASE_SCHEDULER, BeatPlan, UnknownLevel
+from maintenance.beat.launch import CELERYS_DEFAULT, SCHEDULER, UNLEASED_SCHEDULER, BeatPlan, UnknownLevel
 
 FACTS: dict[str, Any] = {
     "python": "/py",
@@ -21,9 +21,9 @@ FACTS: dict[str, Any] = {
 def test_the_whole_plan() -> None:
     assert launch.plan(**FACTS) == BeatPlan(
         app="proj",
-        scheduler=DATABASE_SCHEDULER,
+        scheduler=SCHEDULER,
         loglevel="INFO",
-        argv=("/py", "-m", "celery", "-A", "proj", "beat", "-l", "INFO", "-S", DATABASE_SCHEDULER),
+        argv=("/py", "-m", "celery", "-A", "proj", "beat", "-l", "INFO", "-S", SCHEDULER, "--enable-remote-control"),
         reasons={"app": "-A", "scheduler": "django_celery_beat is installed", "loglevel": "default"},
     )
 
@@ -31,9 +31,9 @@ def test_the_whole_plan() -> None:
 @pytest.mark.parametrize(
     ("setting", "has_tables", "scheduler", "reason"),
     [
-        ("proj.beat:Own", True, "proj.beat:Own", "CELERY_BEAT_SCHEDULER"),
+        ("proj.beat:Own", True, SCHEDULER, "django_celery_beat is installed"),
         ("proj.beat:Own", False, "proj.beat:Own", "CELERY_BEAT_SCHEDULER"),
-        (None, True, DATABASE_SCHEDULER, "django_celery_beat is installed"),
+        (None, True, SCHEDULER, "django_celery_beat is installed"),
         (
             CELERYS_DEFAULT,
             False,
@@ -42,14 +42,23 @@ def test_the_whole_plan() -> None:
         ),
     ],
 )
-def test_the_projects_scheduler_wins(setting: str | None, has_tables: bool, scheduler: str, reason: str) -> None:
+def test_ours_wins_where_there_are_tables(setting: str | None, has_tables: bool, scheduler: str, reason: str) -> None:
     plan = launch.plan(**FACTS | {"scheduler_setting": setting, "has_tables": has_tables})
-    assert (plan.scheduler, plan.reasons["scheduler"], plan.argv[-1]) == (scheduler, reason, scheduler)
+    assert (plan.scheduler, plan.reasons["scheduler"], plan.argv[9]) == (scheduler, reason, scheduler)
+
+
+def test_without_a_lease_the_plan_says_what_that_means() -> None:
+    plan = launch.plan(**FACTS, lease=False)
+    assert (plan.scheduler, plan.argv[9], plan.reasons["scheduler"]) == (
+        UNLEASED_SCHEDULER,
+        UNLEASED_SCHEDULER,
+        "--no-lease: nothing keeps a second beat from sending everything twice",
+    )
 
 
 def test_celerys_own_options_come_last_and_unchanged() -> None:
     plan = launch.plan(**FACTS | {"celery_args": ["--max-interval", "5", "a b"], "loglevel": "debug"})
-    assert plan.argv[6:] == ("-l", "DEBUG", "-S", DATABASE_SCHEDULER, "--max-interval", "5", "a b")
+    assert plan.argv[6:] == ("-l", "DEBUG", "-S", SCHEDULER, "--enable-remote-control", "--max-interval", "5", "a b")
 
 
 def test_an_unknown_level_is_refused() -> None:
@@ -61,13 +70,13 @@ def test_the_plan_in_words_and_as_a_document() -> None:
     plan = launch.plan(**FACTS)
     assert launch.explain(plan) == [
         "app          proj  (-A)",
-        "scheduler    django_celery_beat.schedulers:DatabaseScheduler  (django_celery_beat is installed)",
+        "scheduler    maintenance.beat:Scheduler  (django_celery_beat is installed)",
         "loglevel     INFO  (default)",
-        "$ /py -m celery -A proj beat -l INFO -S django_celery_beat.schedulers:DatabaseScheduler",
+        "$ /py -m celery -A proj beat -l INFO -S maintenance.beat:Scheduler --enable-remote-control",
     ]
     assert launch.document(plan) == {
         "app": "proj",
-        "scheduler": DATABASE_SCHEDULER,
+        "scheduler": SCHEDULER,
         "loglevel": "INFO",
         "argv": list(plan.argv),
         "env": {},

@@ -28,6 +28,7 @@ class Command(BaseCommand):
             metavar="TIME",
             help="how long to wait for the broker (default: 30s)",
         )
+        add("--no-lease", action="store_false", dest="lease", help="send without being the one leader")
         add("--dry-run", action="store_true", help="print the plan and end; needs neither broker nor database")
         add("--json", action="store_true", help="print the plan as one JSON document (with --dry-run)")
         add("--noinput", "--no-input", action="store_false", dest="interactive", help="accepted; this never prompts")
@@ -42,6 +43,7 @@ class Command(BaseCommand):
             scheduler_setting=found.app.conf.beat_scheduler,
             has_tables=apps.is_installed("django_celery_beat"),
             loglevel=options["loglevel"],
+            lease=options["lease"],
             celery_args=options["celery_args"],
         )
         if dry_run and json:

@@ -1,0 +1,53 @@
+"""A beat that hangs ends: stacks on stderr, exit status 70. And the file whose age tells that it ticks."""
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+EXIT_CODE = 70
+
+
+class Watchdog:
+    """Watches the ticks of a loop from a thread of its own. ``limit`` is in seconds."""
+
+    def __init__(self, *, limit: float, heartbeat: Path | None = None, end: Callable[[int], object] = os._exit) -> None:
+        self.limit = limit
+        self._heartbeat = heartbeat
+        self._end = end
+        self._last = time.monotonic()
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self.pulse()
+        threading.Thread(target=self._watch, name="beat watchdog", daemon=True).start()
+
+    def pulse(self) -> None:
+        """Say that the loop lives."""
+        self._last = time.monotonic()
+        if self._heartbeat is not None:
+            try:
+                self._heartbeat.touch()
+            except OSError as error:
+                sys.stderr.write(f"beat: the heartbeat file {str(self._heartbeat)!r} cannot be written: {error}\n")
+                self._heartbeat = None
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stopped.set()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(min(1.0, self.limit / 4)):
+            silent = time.monotonic() - self._last
+            if silent > self.limit:
+                sys.stderr.write(
+                    f"beat: no tick for {silent:.0f} s. Where it stands follows; ending with {EXIT_CODE}.\n"
+                )
+                faulthandler.dump_traceback(all_threads=True)
+                sys.stderr.flush()
+                self._end(EXIT_CODE)
+                return
