@@ -1,76 +1,24 @@
-"""django-celery-beat's rows as due entries: one query finds what differs, and only that is built again."""
+"""The enabled entries, in the order of their due times: one query finds what differs, and only that is built again."""
 
 import heapq
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from celery.schedules import schedule, solar
 from django.db.models import CharField
 from django.db.models.functions import Cast
-from django.utils.timezone import is_naive, make_aware
-from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.tzcrontab import TzAwareCrontab
-from kombu.utils.json import loads
 
 from ..models import ManagedSchedule
 from . import due
-from .due import Policy
+from .rows import COLUMNS, Entry, Extra, Row, aware, build
 
 CLEANUP = "celery.backend_cleanup"
 PURGE = "maintenance.purge_results"
-_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
-_TIMINGS = (
-    *("interval_id", "interval__every", "interval__period"),
-    *("crontab_id", *(f"crontab__{name}" for name in _FIELDS), "zone"),
-    *("solar_id", "solar__event", "solar__latitude", "solar__longitude"),
-    *("clocked_id", "clocked__clocked_time"),
-)
-_SENT = ("task", "args", "kwargs", "queue", "exchange", "routing_key", "priority", "headers", "expire_seconds")
-_COLUMNS = (
-    *("pk", "name", "last_run_at", "date_changed", "total_run_count", "one_off", "start_time", "expires"),
-    *_SENT,
-    *_TIMINGS,
-)
 _UNCOMPARED = {"last_run_at", "date_changed", "total_run_count"}
-Row = Mapping[str, Any]
-Extra = tuple[Mapping[str, Any], str, bool]
-
-
-@dataclass(eq=False, slots=True)
-class Entry:
-    """A periodic task that is enabled: what it sends, and when. Times are in UTC; ``pk`` 0 has no row."""
-
-    pk: int
-    name: str
-    task: str
-    args: list[Any]
-    kwargs: dict[str, Any]
-    options: dict[str, Any]
-    schedule: Any
-    last_run_at: datetime | None
-    baseline: datetime
-    policy: Policy = Policy()
-    no_overlap: bool = False
-    one_off: bool = False
-    expires: datetime | None = None
-    start_time: datetime | None = None
-    next: datetime | None = None
-    rebased: bool = False
-    ran: bool = False
-
-    def advance(self, moment: datetime, *, recorded: bool = True) -> None:
-        """Go on after the due time ``moment``; ``recorded`` when the row's last_run_at says so too."""
-        self.baseline = moment
-        if recorded:
-            self.last_run_at = moment
-            self.rebased = False
-        self.next = due.next_after(self.schedule, moment)
 
 
 @dataclass
@@ -90,10 +38,10 @@ class Entries:
         """Take over what changed in the tables since the last time, and return how many entries that were."""
         extras = _extras(self.using)
         rows = PeriodicTask.objects.using(self.using).filter(enabled=True).order_by("pk")
-        rows = rows.annotate(zone=Cast("crontab__timezone", CharField())).values_list(*_COLUMNS)
+        rows = rows.annotate(zone=Cast("crontab__timezone", CharField())).values_list(*COLUMNS)
         seen, changed = {0}, 0
         for values in rows:
-            row: Row = dict(zip(_COLUMNS, values, strict=True))
+            row: Row = dict(zip(COLUMNS, values, strict=True))
             pk, extra = row["pk"], extras.get(row["name"])
             mark = (*(value for name, value in row.items() if name not in _UNCOMPARED), repr(extra))
             seen.add(pk)
@@ -178,98 +126,6 @@ class Entries:
             self.push(entry)
 
 
-def build(row: Row, extra: Extra | None, *, report: Callable[[str, Exception], object]) -> Entry:
-    """Return a row as an entry. Raises whatever is wrong with it."""
-    options = {name: row[name] for name in ("queue", "exchange", "routing_key") if row[name]}
-    if row["priority"] is not None:
-        options["priority"] = row["priority"]
-    expires, kept = aware(row["expires"]), extra[0] if extra else {}
-    if expires or row["expire_seconds"]:
-        options["expires"] = expires or row["expire_seconds"]
-    headers = {**_json(row, "headers", dict), **kept.get("headers", {}), "periodic_task_name": row["name"]}
-    timing, last = _timing(row), aware(row["last_run_at"])
-    entry = Entry(
-        pk=row["pk"],
-        name=row["name"],
-        task=row["task"],
-        args=_json(row, "args", list),
-        kwargs=_json(row, "kwargs", dict),
-        options={**options, **kept, "headers": headers},
-        schedule=timing,
-        last_run_at=last,
-        baseline=last or aware(row["date_changed"]) or datetime.now(UTC),
-        no_overlap=bool(extra and extra[2]),
-        one_off=row["one_off"] or row["clocked_id"] is not None,
-        expires=expires,
-        start_time=aware(row["start_time"]),
-        ran=row["one_off"] and row["total_run_count"] > 0,
-    )
-    try:
-        entry.policy = due.policy(extra[1]) if extra else Policy()
-    except ValueError as error:
-        report(row["name"], error)
-    entry.baseline, entry.next = _first(entry)
-    return entry
-
-
-def _first(entry: Entry) -> tuple[datetime, datetime | None]:
-    """Return an entry's baseline and first due time, with regard to its start time and to clocked rows of the past."""
-    start, after = entry.start_time, entry.baseline
-    if hasattr(entry.schedule, "clocked_time"):
-        at = max(entry.schedule.clocked_time.astimezone(UTC), start or datetime.min.replace(tzinfo=UTC))
-        return at - timedelta(microseconds=1), at
-    length = getattr(entry.schedule, "run_every", None)
-    if start is None:
-        return after, due.next_after(entry.schedule, after)
-    if length is None:
-        after = max(after, start - timedelta(microseconds=1))
-        return after, due.next_after(entry.schedule, after)
-    if entry.last_run_at is None:
-        # A start time is the grid's origin, and its first due time; one of the past runs at once.
-        first = start + length * max(0, (after - start) // length)
-        return first - length, first
-    first = max(after + length, start)
-    return first - length, first
-
-
-def _timing(row: Row) -> Any:
-    given = [kind for kind in ("interval", "crontab", "solar", "clocked") if row[f"{kind}_id"] is not None]
-    if not given:
-        raise ValueError("it has no schedule")
-    if given[0] == "interval":
-        return _interval(row["interval__every"], row["interval__period"])
-    if given[0] == "crontab":
-        return _crontab(*(row[f"crontab__{name}"] for name in _FIELDS), row["zone"])
-    if given[0] == "solar":
-        return solar(row["solar__event"], row["solar__latitude"], row["solar__longitude"])
-    return clocked(aware(row["clocked__clocked_time"]))
-
-
-@lru_cache(maxsize=20_000)
-def _interval(every: int, period: str) -> Any:
-    length = timedelta(**{period: every})
-    if length <= timedelta(0):
-        raise ValueError(f"its interval of {every} {period} never rests")
-    return schedule(length)
-
-
-@lru_cache(maxsize=20_000)
-def _crontab(*texts: str) -> Any:
-    *fields, zone = texts
-    for text in fields:
-        if not str(text).strip():
-            raise ValueError("a field of its crontab is empty")
-    return TzAwareCrontab(**dict(zip(_FIELDS, fields, strict=True)), tz=ZoneInfo(zone))
-
-
-def _json(row: Row, name: str, kind: type[Any]) -> Any:
-    text = row[name]
-    value = loads(text) if text else kind()
-    if not isinstance(value, kind):
-        raise ValueError(f"its {name} {text!r} are no JSON {'list' if kind is list else 'object'}")
-    return value
-
-
 def _extras(using: str) -> dict[str, Extra]:
     rows = ManagedSchedule.objects.using(using).values_list("name", "options", "misfire", "no_overlap")
     return {name: (options or {}, misfire, no_overlap) for name, options, misfire, no_overlap in rows}
@@ -277,10 +133,3 @@ def _extras(using: str) -> dict[str, Extra]:
 
 def _has_cleanup_row(using: str) -> bool:
     return bool(PeriodicTask.objects.using(using).filter(name=CLEANUP).exists())
-
-
-def aware(value: datetime | None) -> datetime | None:
-    """Return a time of the tables in UTC: naive ones (USE_TZ = False) are in the project's zone."""
-    if value is None:
-        return None
-    return (make_aware(value) if is_naive(value) else value).astimezone(UTC)

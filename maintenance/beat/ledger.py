@@ -14,7 +14,7 @@ from .. import lease
 from ..errors import MaintenanceError
 from ..models import Dispatch
 from . import due
-from .entries import Entry, aware
+from .rows import Entry, aware
 
 
 class NotLeading(MaintenanceError):

@@ -19,9 +19,10 @@ from django_celery_beat.schedulers import DatabaseScheduler
 from .. import conf, process, results
 from . import due, ledger
 from .due import Overdue, Policy
-from .entries import Entries, Entry, aware
+from .entries import Entries
 from .leader import Alone, Leader
 from .ledger import Choice, NotLeading, Record
+from .rows import Entry, aware
 from .sending import BrokerTrouble, Sender
 from .watchdog import Watchdog
 
