@@ -108,8 +108,10 @@ def main() -> None:
         for name, make in (("sync_schedules", ours), ("DatabaseScheduler", theirs)):
             empty()
             act = make(entries(count))
-            taken[name] = (timed(act)[0], timed(act)[0])
-            print(f"{count} entries, {name:<17} create {taken[name][0]:.2f} s, unchanged {taken[name][1]:.2f} s")
+            first, second = timed(act), timed(act)
+            taken[name] = (first[0], second[0])
+            print(f"{count} entries, {name:<17} create {first[0]:.2f} s ({first[1]:.2f} s CPU), ", end="")
+            print(f"unchanged {second[0]:.2f} s ({second[1]:.2f} s CPU)", flush=True)
         (create, same), (their_create, their_same) = taken["sync_schedules"], taken["DatabaseScheduler"]
         print(
             f"ratio: create {their_create / create:.0f}x (target 50), unchanged {their_same / same:.0f}x (target 100)"

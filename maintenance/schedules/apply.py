@@ -35,7 +35,7 @@ def apply(plan: Plan, *, stored: Stored, using: str, now: datetime) -> None:
         _delete(PeriodicTask.objects.using(using), [row.pk for row in plan.delete], using)
         _record(plan, stored, keys, made, using, now)
         _sweep(plan, stored, made, using)
-        if plan.pending:
+        if plan.pending or plan.own:  # options that only we keep are beat's business too
             mark_changed(using=using, now=now)
 
 

@@ -73,6 +73,8 @@ COLUMNS = tuple(field.name for field in fields(Entry) if field.name not in ("nam
 
 def canonical(value: object) -> str:
     """Return ``value`` as JSON the way beat reads it, keys sorted. Raises TypeError, ValueError."""
+    if value in ([], {}):
+        return "[]" if value == [] else "{}"
     return dumps(value, sort_keys=True, allow_nan=False)
 
 

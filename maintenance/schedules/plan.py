@@ -114,6 +114,9 @@ def diff(
 
 def _compare(found: _Findings, entry: Entry, row: Row, record: Record | None, on_conflict: OnConflict) -> None:
     base: Mapping[str, Any] = record.applied if record else {}
+    if record and not record.retired and base == entry.facts and _holds(row.entry, entry):
+        found.unchanged += 1
+        return
     target = _filled(entry, row, base)
     differing = _differing(row.entry, target)
     if "enabled" in differing and not row.enabled and not _revives(record):
@@ -137,6 +140,12 @@ def _compare(found: _Findings, entry: Entry, row: Row, record: Record | None, on
     elif not edited:
         found.unchanged += 1
     _remember(found, entry, record, {name: base[name] for name in edited})
+
+
+def _holds(row: Entry, entry: Entry) -> bool:
+    """Return whether a row is what is declared, apart from what the entry leaves to a person."""
+    facts = row.facts
+    return all(facts[name] == fact for name, fact in entry.facts.items() if fact is not None or name not in OPTIONAL)
 
 
 def _revives(record: Record | None) -> bool:

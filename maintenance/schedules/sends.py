@@ -121,7 +121,7 @@ def _plain(value: Any) -> Any:
 
 def _json(value: Any, what: str, *, as_beat: bool = True) -> str:
     try:
-        if as_beat:
+        if as_beat or not value:
             return canonical(value)
         return json.dumps(value, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
