@@ -119,6 +119,15 @@ def test_a_bulk_change_takes_the_same_queries_for_few_and_many_and_marks_once(
     assert PeriodicTask.objects.filter(enabled=True).count() == 20
 
 
+@pytest.mark.parametrize("extra", [Schedule(misfire="all"), Schedule(no_overlap=True)])
+def test_beat_hears_of_what_only_we_keep(extra: Schedule) -> None:
+    sync({"it": add()})
+    sync({"it": add()}, extras={"it": extra}, now=LATER)
+    assert PeriodicTasks.last_change() == LATER
+    sync({"it": add()}, extras={"it": extra}, now=LATER + timedelta(hours=1))
+    assert PeriodicTasks.last_change() == LATER
+
+
 def test_what_beat_knows_of_a_row_is_kept_when_it_is_updated() -> None:
     sync({"it": add(schedule=60)})
     before = PeriodicTask.objects.get(name="it")
