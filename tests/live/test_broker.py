@@ -144,8 +144,8 @@ def test_what_killed_workers_held_is_back_at_once(broker: Broker) -> None:
     assert 20 <= returned <= 30
     assert broker.length() == 30
     broker.worker("-c", "20")
-    wait_for(lambda: len(broker.names("done")) >= 30, seconds=20, about="30 tasks done")
-    assert time.monotonic() - begun < 25
+    wait_for(lambda: len(broker.names("done")) >= 30, seconds=60, about="30 tasks done")
+    assert time.monotonic() - begun < 120, "the visibility_timeout is two hours: nobody waited for it"
     assert broker.names("done") == names(30)
 
 
@@ -288,8 +288,8 @@ def test_a_killed_workers_message_reaches_a_living_one_after_the_visibility_time
     killed = time.monotonic()
     (broker.marks / "go").touch()
     broker.worker("-c", "1", "-n", "living@%h")
-    wait_for(lambda: broker.names("done"), seconds=15, about="the redelivery")
-    assert time.monotonic() - killed < 2 + 3 + 3  # the timeout, kombu's interval, and the worker's own start
+    wait_for(lambda: broker.names("done"), seconds=40, about="the redelivery")
+    assert time.monotonic() - killed < 40, "by default it takes an hour; here the timeout of 2 s and one look"
     assert broker.names("done") == ["0"]
 
 
