@@ -13,4 +13,4 @@ class MaintenanceConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what must be connected once in every process."""
-        from . import checks  # noqa: F401
+        from . import checks  # noqa: F401 - importing it registers the checks

@@ -97,7 +97,7 @@ def schedules_are_in_their_zone(
 def visibility_outlasts_tasks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """maintenance.W001: a Redis broker hands a task out again while it may still run."""
     app = _app()
-    if app is None or not str(app.conf.broker_url or "").startswith(("redis", "sentinel", "valkey")):
+    if app is None or not project.on_redis(app):
         return []
     timeout = (app.conf.broker_transport_options or {}).get("visibility_timeout", KOMBU_VISIBILITY_TIMEOUT)
     limits = {"CELERY_TASK_TIME_LIMIT": app.conf.task_time_limit or 0}

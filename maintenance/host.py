@@ -65,7 +65,7 @@ def why_not_importable(module: str) -> str | None:
     """Return why ``module`` cannot be used on this machine, or None when it can. Imports it."""
     try:
         importlib.import_module(module)
-    except (ImportError, AttributeError, NotImplementedError) as error:
+    except (ImportError, AttributeError, NotImplementedError) as error:  # eventlet on a Python it does not know yet
         return str(error)
     return None
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from . import host
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -52,6 +54,13 @@ def replace(command: Command) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(command.args[0], command.args, command.environment())  # noqa: S606
+
+
+def become(command: Command) -> int:
+    """Become ``command`` (POSIX, never returns). Windows has no exec: there it is supervised, and its code returned."""
+    if host.platform() == "win32":
+        return supervise(command)
+    return replace(command)
 
 
 def start(

@@ -3,9 +3,11 @@
 import importlib.util
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 from celery import Celery, current_app
 from celery.app.utils import find_app
+from kombu import Connection
 from kombu.utils.url import maybe_sanitize_url
 
 from .errors import CeleryAppMissing, ConfigurationError
@@ -68,6 +70,12 @@ def discover(app: Celery) -> bool:
         _discovering.busy = False
     app.finalize()
     return True
+
+
+def on_redis(app: Celery) -> bool:
+    """Return whether ``app``'s broker is Redis or Valkey, by whichever of kombu's names. Connects to nothing."""
+    transport: Any = Connection(app.conf.broker_write_url or app.conf.broker_url).transport
+    return bool(transport.driver_type == "redis")
 
 
 def masked(url: object) -> str:

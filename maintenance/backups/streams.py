@@ -27,7 +27,7 @@ class Packed:
     stored_sha256: str
 
 
-class Staged(File):  # type: ignore[type-arg]
+class Staged(File):  # type: ignore[type-arg] # generic in its stubs only
     """A staged file. FileSystemStorage moves it (``temporary_file_path``), every other storage reads it."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import host, process
+from .. import process
 from ..errors import ConfigurationError
 
 CELERYS_DEFAULT = "celery.beat:PersistentScheduler"
@@ -77,12 +77,9 @@ def document(plan: BeatPlan) -> dict[str, Any]:
     }
 
 
-def start(plan: BeatPlan) -> int:
-    """Become beat (POSIX, never returns), or run it as a child and return its exit code (Windows)."""
-    command = process.Command(args=plan.argv)
-    if host.platform() == "win32":
-        return process.supervise(command)
-    return process.replace(command)
+def command(plan: BeatPlan) -> process.Command:
+    """Return the program that the plan describes."""
+    return process.Command(args=plan.argv)
 
 
 def _scheduler(setting: str | None, has_tables: bool, lease: bool) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maintenance.project import masked
+from maintenance.units import counted
 
 from .address import filesystem_folders, socket_path, socket_url
 from .server import Ready, Server, ServerMissing
@@ -56,7 +57,7 @@ def report(chosen: Plan, ready: Ready) -> str:
     lines = [f"{chosen.reason} It answers (pid {ready.pid})."]
     returned, left = ready.returned.count, ready.returned.left
     if returned:
-        lines.append(f"Returned {returned} unacknowledged message{'s' * (returned > 1)} to the queues.")
+        lines.append(f"Returned {counted(returned, 'unacknowledged message')} to the queues.")
     if left:
         lines.append(
             f"Left {len(left)} in 'unacked', since they cannot be read or belong to no queue: {', '.join(left)}."

@@ -9,7 +9,7 @@ from kombu import Connection
 from kombu.exceptions import KombuError
 
 from maintenance.errors import Unavailable
-from maintenance.project import masked
+from maintenance.project import masked, on_redis
 
 
 class BrokerUnreachable(Unavailable):
@@ -66,7 +66,7 @@ def alone(app: Celery) -> bool:
 
     Only Redis tells (PUBSUB NUMPAT counts all listeners of the server); elsewhere, and in doubt, the answer is False.
     """
-    if not _is_redis(app):
+    if not on_redis(app):
         return False
     connection = _connection(app)
     try:
@@ -80,10 +80,6 @@ def alone(app: Celery) -> bool:
 
 def _connection(app: Celery) -> Connection:
     options = dict(app.conf.broker_transport_options or {})
-    if _is_redis(app):
+    if on_redis(app):
         options |= {"socket_timeout": 3, "socket_connect_timeout": 3}
     return app.connection_for_write(connect_timeout=3, transport_options=options)
-
-
-def _is_redis(app: Celery) -> bool:
-    return str(app.conf.broker_url or "").startswith(("redis", "sentinel", "valkey"))

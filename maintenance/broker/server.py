@@ -120,8 +120,7 @@ def serve(server: Server, *, app: Celery, ready: Callable[[Ready], None]) -> Non
 
 def stay() -> None:
     """Wait for SIGTERM or SIGINT, doing nothing: a Procfile's processes end together."""
-    asked: list[bool] = []
-    process.on_stop_signals(lambda: asked.append(True))
+    asked = _asked_to_stop()
     while not asked:
         time.sleep(0.2)
 
@@ -170,7 +169,10 @@ def _running(server: Server) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def _asked_to_stop() -> list[bool]:
-    """Return a list that fills when a stop signal comes."""
+    """Return a list that fills when a stop signal comes.
+
+    No threading.Event: its set() in a signal handler may wait for the very wait() that it interrupted.
+    """
     asked: list[bool] = []
     process.on_stop_signals(lambda: asked.append(True))
     return asked

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .. import host, process
+from .. import process
 from ..errors import ConfigurationError, MaintenanceError
 
 CREDENTIALS = "FLOWER_BASIC_AUTH"
@@ -66,12 +66,9 @@ def explain(plan: FlowerPlan) -> list[str]:
     return [f"Flower of {plan.app} at http://{shown}:{plan.port}/ for {who}", f"$ {' '.join(plan.argv)}"]
 
 
-def start(plan: FlowerPlan) -> int:
-    """Become Flower (POSIX, never returns), or run it as a child and return its exit code (Windows)."""
-    command = process.Command(args=plan.argv, secrets=plan.secrets)
-    if host.platform() == "win32":
-        return process.supervise(command)
-    return process.replace(command)
+def command(plan: FlowerPlan) -> process.Command:
+    """Return the program that the plan describes."""
+    return process.Command(args=plan.argv, secrets=plan.secrets)
 
 
 def _are_credentials(text: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from maintenance import host, process
+from maintenance import process
 from maintenance.errors import ConfigurationError
 
 from .plan import WorkerPlan
@@ -51,13 +51,6 @@ def document(plan: WorkerPlan) -> dict[str, Any]:
         "reasons": dict(plan.reasons),
         "warnings": list(plan.warnings),
     }
-
-
-def start(plan: WorkerPlan) -> int:
-    """Become the worker (POSIX, never returns), or run it as a child and return its exit code (Windows)."""
-    if host.platform() == "win32":
-        return process.supervise(command(plan))
-    return process.replace(command(plan))
 
 
 def start_reloading(plan: WorkerPlan, *, folder: Path, say: Callable[[str], None]) -> int:

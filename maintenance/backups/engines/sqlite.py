@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from django.db.backends.sqlite3._functions import register  # type: ignore[import-untyped]
+# Indexes and generated columns may use Django's own SQL functions: without them the check of the copy fails.
+from django.db.backends.sqlite3._functions import register  # type: ignore[import-untyped] # not in its stubs
 
 from maintenance.backups.errors import CopyDamaged, DatabaseInMemory, DatabaseMissing, SnapshotFailed
 
@@ -93,6 +94,7 @@ def _rows_by_table(copy: sqlite3.Connection) -> dict[str, int]:
     # Virtual tables may need modules that only the application loads; their content is in ordinary shadow tables.
     query = "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     names = [row[0] for row in copy.execute(f"{query} AND sql NOT LIKE 'create virtual%' ORDER BY name")]
+    # A table's name cannot be a parameter; these come from the copy itself, and are quoted.
     return {name: copy.execute(f"SELECT count(*) FROM {_quoted(name)}").fetchone()[0] for name in names}  # noqa: S608
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.apps import apps
 from django.core.management.base import CommandParser
 
-from maintenance import broker, units
+from maintenance import broker, process, units
 from maintenance.beat import launch
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import value
@@ -53,4 +53,4 @@ class Command(BaseCommand):
             return self.answer(lines)
         self.comment(lines)
         broker.wait(found.app, seconds=broker_wait.total_seconds(), say=self.comment)
-        raise SystemExit(launch.start(plan))
+        raise SystemExit(process.become(launch.command(plan)))

@@ -53,4 +53,4 @@ class Command(BaseCommand):
         if dry_run:
             return self.answer(lines)
         self.comment(lines)
-        raise SystemExit(flower.start(plan))
+        raise SystemExit(process.become(flower.command(plan)))

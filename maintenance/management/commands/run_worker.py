@@ -82,4 +82,4 @@ class Command(BaseCommand):
             chosen = without_mingle(chosen)
         if reload:
             raise SystemExit(launch.start_reloading(chosen, folder=Path.cwd(), say=self.comment))
-        raise SystemExit(launch.start(chosen))
+        raise SystemExit(process.become(launch.command(chosen)))
