@@ -8,11 +8,10 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from .. import units
+from ..schedules.upcoming import length_of, next_after
 
 # A crontab's missed due times are counted one by one: at most so many, then the search starts nearer to now.
 MOST_STEPS = 2_000
-# ephem finds an event again when asked from its own (rounded) time.
-_SOLAR_STEP = timedelta(minutes=1)
 KINDS = ("once", "all", "within", "skip")
 
 
@@ -58,24 +57,10 @@ def task_id(name: str, due: datetime) -> str:
     return str(uuid5(NAMESPACE_URL, f"{name} {due.astimezone(UTC).isoformat()}"))
 
 
-def next_after(schedule: Any, moment: datetime) -> datetime | None:
-    """Return the first due time after ``moment`` (UTC), by the schedule's own arithmetic; None for never again."""
-    if hasattr(schedule, "clocked_time"):
-        at: datetime = schedule.clocked_time.astimezone(UTC)
-        return at if at > moment else None
-    if hasattr(schedule, "run_every"):
-        return moment + _length(schedule)
-    start = moment + _SOLAR_STEP if hasattr(schedule, "event") else moment
-    # The schedule measures from its own "now": with the start as now, what remains leads to the due time itself.
-    schedule.nowfun = lambda: start
-    remaining: timedelta = schedule.remaining_estimate(start)
-    return (start + remaining).astimezone(UTC)
-
-
 def until(schedule: Any, *, after: datetime, now: datetime, keep: int) -> Overdue:
     """Return the due times after ``after`` and up to ``now``: the ``keep`` latest, and their number."""
     if hasattr(schedule, "run_every"):
-        length = _length(schedule)
+        length = length_of(schedule)
         count = (now - after) // length
         return Overdue(tuple(after + length * n for n in range(max(1, count - keep + 1), count + 1)), max(count, 0))
     count, steps, most = 0, 0, max(MOST_STEPS, 2 * keep)
@@ -104,10 +89,3 @@ def decide(overdue: Overdue, *, policy: Policy, now: datetime, late_after: timed
     if window is not None and now - last > window:
         return Decision((), overdue.count)
     return Decision((last,), overdue.count - 1)
-
-
-def _length(schedule: Any) -> timedelta:
-    length: timedelta = schedule.run_every
-    if length <= timedelta(0):
-        raise ValueError(f"its interval of {length} never rests")
-    return length

@@ -13,7 +13,7 @@ from django_celery_beat.models import PeriodicTask
 from django_celery_beat.tzcrontab import TzAwareCrontab
 
 from ..models import ManagedSchedule
-from . import due
+from ..schedules import upcoming
 from .rows import COLUMNS, Entry, Extra, Row, aware, build
 
 CLEANUP = "celery.backend_cleanup"
@@ -121,7 +121,7 @@ class Entries:
             daily = TzAwareCrontab(minute="0", hour="4", tz=self.zone)
             options = {"expires": 12 * 3600, "headers": {"periodic_task_name": CLEANUP}}
             entry = Entry(0, CLEANUP, CLEANUP, [], {}, options, daily, None, now)
-            entry.next = due.next_after(daily, now)
+            entry.next = upcoming.next_after(daily, now)
             self.by_pk[0] = entry
             self.push(entry)
 

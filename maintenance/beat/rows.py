@@ -13,6 +13,7 @@ from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.tzcrontab import TzAwareCrontab
 from kombu.utils.json import loads
 
+from ..schedules import upcoming
 from . import due
 from .due import Policy
 
@@ -64,7 +65,7 @@ class Entry:
         if recorded:
             self.last_run_at = moment
             self.rebased = False
-        self.next = due.next_after(self.schedule, moment)
+        self.next = upcoming.next_after(self.schedule, moment)
 
 
 def build(row: Row, extra: Extra | None, *, report: Callable[[str, Exception], object]) -> Entry:
@@ -97,28 +98,10 @@ def build(row: Row, extra: Extra | None, *, report: Callable[[str, Exception], o
         entry.policy = due.policy(extra[1]) if extra else Policy()
     except ValueError as error:
         report(row["name"], error)
-    entry.baseline, entry.next = _first(entry)
+    entry.baseline, entry.next = upcoming.first(
+        timing, since=entry.baseline, last_run_at=last, start_time=entry.start_time
+    )
     return entry
-
-
-def _first(entry: Entry) -> tuple[datetime, datetime | None]:
-    """Return an entry's baseline and first due time, with regard to its start time and to clocked rows of the past."""
-    start, after = entry.start_time, entry.baseline
-    if hasattr(entry.schedule, "clocked_time"):
-        at = max(entry.schedule.clocked_time.astimezone(UTC), start or datetime.min.replace(tzinfo=UTC))
-        return at - timedelta(microseconds=1), at
-    length = getattr(entry.schedule, "run_every", None)
-    if start is None:
-        return after, due.next_after(entry.schedule, after)
-    if length is None:
-        after = max(after, start - timedelta(microseconds=1))
-        return after, due.next_after(entry.schedule, after)
-    if entry.last_run_at is None:
-        # A start time is the grid's origin, and its first due time; one of the past runs at once.
-        first = start + length * max(0, (after - start) // length)
-        return first - length, first
-    first = max(after + length, start)
-    return first - length, first
 
 
 def _timing(row: Row) -> Any:

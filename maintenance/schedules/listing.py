@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Literal, Protocol
 
@@ -12,8 +12,7 @@ from django_celery_beat.models import PeriodicTask
 from . import stored, upcoming
 from .entries import Entry
 from .stored import Record
-from .timings import Clocked
-from .upcoming import Transition
+from .transitions import Transition, transitions
 
 DEFAULT_GRACE = timedelta(minutes=5)
 Source = Literal["code", "admin"]
@@ -63,19 +62,20 @@ def schedules(
     listed = []
     for name in sorted(tables.rows):
         entry, (last, changed, sent) = tables.rows[name].entry, history.get(name, (None, None, 0))
-        since = _aware(last or changed or now)
-        upcoming_runs = tuple(islice(_runs(entry, since, now, ran=last is not None), count))
-        due = upcoming_runs[0] if upcoming_runs else None
+        last = _aware(last) if last else None
+        since = last or _aware(changed or now)
+        runs = () if entry.one_off and sent else tuple(islice(_runs(entry, since, last, now), count))
+        due = runs[0] if runs else None
         listed.append(
             Listed(
                 entry=entry,
                 source=_source(tables.owned.get(name), entry),
-                next_runs=upcoming_runs,
-                last_sent=_aware(last) if last else None,
+                next_runs=runs,
+                last_sent=last,
                 sent=sent,
                 finished=(finished or {}).get(name),
                 late=due is not None and due + _grace(entry) < now,
-                transitions=tuple(upcoming.transitions(entry.timing, now=now)) if changes else (),
+                transitions=tuple(transitions(entry.timing, now=now)) if changes else (),
             )
         )
     return listed
@@ -85,21 +85,18 @@ def _source(record: Record | None, entry: Entry) -> Source:
     return "code" if record and not (record.retired and entry.enabled) else "admin"
 
 
-def _runs(entry: Entry, since: datetime, now: datetime, *, ran: bool) -> Iterator[datetime]:
+def _runs(entry: Entry, since: datetime, last: datetime | None, now: datetime) -> Iterator[datetime]:
     """Yield the next runs: the one that follows the last, though it may be over, then those after now."""
-    if not entry.enabled or (entry.one_off and ran and isinstance(entry.timing, Clocked)):
+    schedule = upcoming.asked(entry.timing)
+    if not entry.enabled or schedule is None:
         return
-    if entry.start_time and entry.start_time > now:
-        since = max(since, entry.start_time - timedelta(microseconds=1))
-    first = upcoming.after(entry.timing, since)
-    if isinstance(entry.timing, Clocked) and not ran:
-        first = entry.timing.at
+    _, first = upcoming.first(schedule, since=since, last_run_at=last, start_time=entry.start_time)
     if first is None or (entry.expires and first >= entry.expires):
         return
-    yield first.astimezone(UTC)
+    yield first
     if entry.one_off:
         return
-    for run in upcoming.runs(entry.timing, max(first, now)):
+    for run in upcoming.later(schedule, first, now=now):
         if entry.expires and run >= entry.expires:
             return
         yield run

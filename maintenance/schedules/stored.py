@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.schedules import ParseException, crontab
 from django.utils.timezone import is_naive, make_aware
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import SOLAR_SCHEDULES, PeriodicTask
 
 from ..models import ManagedSchedule
 from . import timings
@@ -142,6 +142,8 @@ def _crontab(row: Mapping[str, Any]) -> Timing:
 
 
 def _solar(row: Mapping[str, Any]) -> Timing:
+    if row["event"] not in dict(SOLAR_SCHEDULES) or abs(row["latitude"]) > 90 or abs(row["longitude"]) > 180:
+        return Unreadable(f"solar {row['event']} at {row['latitude']}, {row['longitude']}")
     return Solar(row["event"], timings.degrees(row["latitude"]), timings.degrees(row["longitude"]))
 
 

@@ -1,121 +1,125 @@
-"""When a schedule runs next: asked of the same schedule objects that beat asks."""
+"""When a schedule runs next: one arithmetic, for beat and for those that tell what beat will do."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from celery.schedules import solar
+from celery.schedules import schedule, solar
+from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.tzcrontab import TzAwareCrontab
 
 from .timings import CRONTAB_FIELDS, Clocked, Crontab, Interval, Solar, Timing
 
 _MINUTE = timedelta(minutes=1)
-_AROUND = timedelta(hours=6)
+# A zone's clocks are set back by three hours at most (Antarctica/Casey).
+_REPEATED = timedelta(hours=4)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Transition:
-    """A moment at which a zone's clocks are set, by how much, and what it does to a schedule."""
+def asked(timing: Timing) -> Any:
+    """Return the object that Celery asks for due times; None for what nobody can read."""
+    if isinstance(timing, Interval):
+        return schedule(timedelta(microseconds=timing.microseconds))
+    if isinstance(timing, Clocked):
+        return clocked(timing.at)
+    if isinstance(timing, Solar):
+        event: Any = timing.event
+        return solar(event, float(timing.latitude), float(timing.longitude))
+    if isinstance(timing, Crontab):
+        fields: Any = dict(zip(CRONTAB_FIELDS, timing.texts, strict=True))
+        return TzAwareCrontab(**fields, tz=ZoneInfo(timing.zone))
+    return None
 
-    at: datetime
-    shift: timedelta
-    effect: str
+
+def next_after(schedule: Any, moment: datetime) -> datetime | None:
+    """Return the first due time (UTC) after ``moment``, which is also taken for the last one; None for never again.
+
+    Raises ValueError for an interval that never rests.
+    """
+    if hasattr(schedule, "clocked_time"):
+        at: datetime = schedule.clocked_time.astimezone(UTC)
+        return at if at > moment else None
+    if hasattr(schedule, "run_every"):
+        return moment + length_of(schedule)
+    return _sun(schedule, moment) if hasattr(schedule, "event") else _crontab(schedule, moment)
+
+
+def first(
+    schedule: Any, *, since: datetime, last_run_at: datetime | None, start_time: datetime | None
+) -> tuple[datetime, datetime | None]:
+    """Return an entry's first due time, which may be over, behind the moment that stands for the one before it.
+
+    ``since`` is ``last_run_at``, or when the entry was made or changed where it never ran. A clocked entry that did
+    not run is due, however long ago. An interval's start time is the origin of its grid.
+    """
+    if hasattr(schedule, "clocked_time"):
+        at = max(schedule.clocked_time.astimezone(UTC), start_time or _LONG_AGO)
+        return at - timedelta(microseconds=1), at
+    if start_time is None:
+        return since, next_after(schedule, since)
+    if not hasattr(schedule, "run_every"):
+        since = max(since, start_time - timedelta(microseconds=1))
+        return since, next_after(schedule, since)
+    length = length_of(schedule)
+    if last_run_at is None:
+        # A start time is the grid's origin, and its first due time; one of the past runs at once.
+        found = start_time + length * max(0, (since - start_time) // length)
+    else:
+        found = max(since + length, start_time)
+    return found - length, found
+
+
+def later(schedule: Any, due: datetime, *, now: datetime) -> Iterator[datetime]:
+    """Yield the due times after ``now`` that follow the due time ``due``: what was missed between is not caught up."""
+    if hasattr(schedule, "run_every"):
+        length = length_of(schedule)
+        last = due + length * max(0, (now - due) // length)
+    else:
+        last = max(due, now)
+    following = next_after(schedule, last)
+    while following is not None:
+        yield following
+        following = next_after(schedule, following)
 
 
 def after(timing: Timing, moment: datetime) -> datetime | None:
-    """Return the first run after ``moment``, which is also taken for the last run; None when there is none."""
-    if isinstance(timing, Interval):
-        return moment + timedelta(microseconds=timing.microseconds)
-    if isinstance(timing, Clocked):
-        return timing.at if timing.at > moment else None
-    if isinstance(timing, Solar):
-        event: Any = timing.event
-        sun = solar(event, float(timing.latitude), float(timing.longitude), nowfun=lambda: moment)
-        return moment + sun.remaining_estimate(moment)
-    return _after_crontab(timing, moment) if isinstance(timing, Crontab) else None
+    """Return the first run of ``timing`` after ``moment``; None when there is none."""
+    return next(runs(timing, moment), None)
 
 
 def runs(timing: Timing, moment: datetime) -> Iterator[datetime]:
     """Yield the runs after ``moment``, in UTC."""
-    following = after(timing, moment.astimezone(UTC))
+    schedule = asked(timing)
+    following = next_after(schedule, moment.astimezone(UTC)) if schedule else None
     while following is not None:
         yield following
-        following = after(timing, following)
+        following = next_after(schedule, following)
 
 
-def transitions(timing: Timing, *, now: datetime, count: int = 2) -> Iterator[Transition]:
-    """Yield what happens to a crontab at the next clock changes of its zone within two years."""
-    if not isinstance(timing, Crontab):
-        return
-    for at, shift in _changes(ZoneInfo(timing.zone), now, count):
-        yield Transition(at, shift, _effect(timing, at, shift))
-
-
-def _after_crontab(timing: Crontab, moment: datetime) -> datetime | None:
-    zone = ZoneInfo(timing.zone)
-    asked: Any = TzAwareCrontab(**dict(zip(CRONTAB_FIELDS, timing.texts, strict=True)), tz=zone)
+def _crontab(schedule: Any, moment: datetime) -> datetime:
     start = moment
-    for _ in range(200):
-        local = start.astimezone(zone)
-        asked.nowfun = lambda local=local: local
-        found: datetime = start.astimezone(UTC) + asked.remaining_estimate(local)
+    while start < moment + _REPEATED:
+        last, ends_in, _ = schedule.remaining_delta(start)
+        found: datetime = (last + ends_in).astimezone(UTC)
         if found > moment:
             return found
         start += _MINUTE  # the second pass of an hour that comes twice: Celery finds a time that is over
-    return None
+    raise ValueError(f"{schedule!r} has no run after {moment.isoformat()}")
 
 
-def _changes(zone: ZoneInfo, now: datetime, count: int) -> Iterator[tuple[datetime, timedelta]]:
-    hours = (now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=n) for n in range(17_600))
-    for before, later in pairwise(hours):
-        shift = _offset(later, zone) - _offset(before, zone)
-        if shift:
-            at = next(
-                before + _MINUTE * minute
-                for minute in range(1, 61)
-                if _offset(before + _MINUTE * minute, zone) != _offset(before, zone)
-            )
-            yield at, shift
-            count -= 1
-            if not count:
-                return
+def _sun(schedule: Any, moment: datetime) -> datetime:
+    # ephem finds an event again when asked from its own (rounded) time.
+    start = moment + _MINUTE
+    # The schedule measures from its own "now": with the start as now, what remains leads to the event itself.
+    schedule.nowfun = lambda: start
+    remaining: timedelta = schedule.remaining_estimate(start)
+    return (start + remaining).astimezone(UTC)
 
 
-def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
-    return moment.astimezone(zone).utcoffset() or timedelta(0)
-
-
-def _effect(timing: Crontab, at: datetime, shift: timedelta) -> str:
-    """Compare the runs around a change with the wall clock's matches, each counted once."""
-    zone = ZoneInfo(timing.zone)
-    start, end = at - _AROUND, at + _AROUND
-    real = 0
-    for run in runs(timing, start - timedelta(seconds=1)):
-        if run >= end:
-            break
-        real += 1
-    wall, last = (each.astimezone(zone).replace(tzinfo=None) for each in (start, end))
-    usual = 0
-    while wall < last:
-        usual += matches(timing, wall)
-        wall += _MINUTE
-    if real == usual:
-        return "as usual"
-    if shift > timedelta(0):
-        return "not at all" if usual - real == 1 else f"{usual - real} runs fewer"
-    return "twice" if real - usual == 1 else f"{real - usual} runs more"
-
-
-def matches(timing: Crontab, wall: datetime) -> bool:
-    """Return whether a crontab names the minute that the clock on the wall shows."""
-    minute, hour, day, month, weekday = timing.meaning
-    return (
-        wall.minute in minute
-        and wall.hour in hour
-        and wall.day in day
-        and wall.month in month
-        and wall.isoweekday() % 7 in weekday
-    )
+def length_of(schedule: Any) -> timedelta:
+    """Return an interval's length. Raises ValueError for one that never rests."""
+    length: timedelta = schedule.run_every
+    if length <= timedelta(0):
+        raise ValueError(f"its interval of {length} never rests")
+    return length

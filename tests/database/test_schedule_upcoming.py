@@ -14,7 +14,7 @@ from celery.schedules import crontab, solar
 from cronsim import CronSim
 from django_celery_beat.clockedschedule import clocked
 
-from maintenance.schedules import timings, upcoming
+from maintenance.schedules import timings, transitions, upcoming
 from maintenance.schedules.timings import Crontab
 
 CHANGING = ("America/New_York", "Europe/Berlin", "Australia/Lord_Howe")
@@ -80,7 +80,7 @@ def test_both_day_fields_must_match_where_cron_takes_either() -> None:
         timing, start = timing_of(text, "UTC"), datetime(2030, 3, 1, 12, 30, tzinfo=UTC)
         end = start + timedelta(days=40)
         minutes = (start + timedelta(minutes=n) for n in range(1, 40 * 1440 + 1))
-        matching = (minute for minute in minutes if upcoming.matches(timing, minute.replace(tzinfo=None)))
+        matching = (minute for minute in minutes if transitions.matches(timing, minute.replace(tzinfo=None)))
         expected = list(islice(matching, RUNS))
         found = [run for run in islice(upcoming.runs(timing, start), RUNS) if run <= end]
         assert found == expected, text
@@ -98,12 +98,12 @@ def test_both_day_fields_must_match_where_cron_takes_either() -> None:
     ],
 )
 def test_what_the_next_two_clock_changes_do(text: str, zone: str, effects: list[str]) -> None:
-    found = list(upcoming.transitions(timing_of(text, zone), now=datetime(2030, 1, 1, tzinfo=UTC)))
+    found = list(transitions.transitions(timing_of(text, zone), now=datetime(2030, 1, 1, tzinfo=UTC)))
     assert [change.effect for change in found] == effects
 
 
 def test_the_moments_of_the_changes() -> None:
-    found = upcoming.transitions(timing_of("0 3 * * *", "Australia/Lord_Howe"), now=datetime(2030, 1, 1, tzinfo=UTC))
+    found = transitions.transitions(timing_of("0 3 * * *", "Australia/Lord_Howe"), now=datetime(2030, 1, 1, tzinfo=UTC))
     assert [(change.at, change.shift) for change in found] == [
         (datetime(2030, 4, 6, 15, tzinfo=UTC), timedelta(minutes=-30)),
         (datetime(2030, 10, 5, 15, 30, tzinfo=UTC), timedelta(minutes=30)),

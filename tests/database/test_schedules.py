@@ -24,7 +24,7 @@ from django_celery_beat.schedulers import ModelEntry
 
 from maintenance.conf import Schedule
 from maintenance.models import ManagedSchedule
-from maintenance.schedules import apply, declared, plan, reset, select, stored, timings
+from maintenance.schedules import apply, declared, listing, plan, reset, select, stored, timings
 from maintenance.schedules.plan import Plan
 from tests.celery import app
 
@@ -299,11 +299,19 @@ def test_rows_that_nobody_can_read_do_not_stop_the_others() -> None:
     odd = IntervalSchedule.objects.create(every=5, period="fortnights")
     PeriodicTask.objects.create(name="bad", task="app.add", crontab=bad, args="not json")
     PeriodicTask.objects.create(name="odd", task="app.add", interval=odd)
+    for event, latitude in (("moonrise", 0), ("sunset", 91)):
+        where = SolarSchedule.objects.create(event=event, latitude=latitude, longitude=0)
+        PeriodicTask.objects.create(name=event, task="app.add", solar=where)
     found = sync({"bad": add(), "good": add()})
     assert [entry.name for entry in found.create] == ["good"]
     assert [conflict.changes for conflict in found.conflicts] == [
         {"schedule": ("unreadable crontab [0, 30] * * * *", "every 1m"), "args": ("not json", "[]")}
     ]
+    rows = stored.read(using="default").rows
+    assert str(rows["moonrise"].entry.timing) == "unreadable solar moonrise at 0.000000, 0.000000"
+    assert str(rows["sunset"].entry.timing) == "unreadable solar sunset at 91.000000, 0.000000"
+    found_runs = {each.entry.name: each.next_runs for each in listing.schedules(now=NOW, using="default")}
+    assert {name for name, runs in found_runs.items() if runs} == {"good"}
 
 
 def test_solar_rows_are_found_again() -> None:

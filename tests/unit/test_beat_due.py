@@ -11,6 +11,7 @@ from django_celery_beat.tzcrontab import TzAwareCrontab
 
 from maintenance.beat import due
 from maintenance.beat.due import Decision, Overdue, Policy
+from maintenance.schedules import upcoming
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -22,7 +23,7 @@ def crontab(zone: str = "UTC", **fields: str) -> Any:
 
 
 def test_an_interval_goes_on_from_the_due_time_before() -> None:
-    assert due.next_after(schedule(10), NOON) == NOON + 10 * SECOND
+    assert upcoming.next_after(schedule(10), NOON) == NOON + 10 * SECOND
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_a_crontab_of_many_missed_minutes_is_not_walked_to_its_end() -> None:
 
 @pytest.mark.parametrize("seconds", [0, 1, 59])
 def test_a_crontab_is_due_on_the_minute(seconds: int) -> None:
-    assert due.next_after(crontab(), NOON + seconds * SECOND) == NOON + MINUTE
+    assert upcoming.next_after(crontab(), NOON + seconds * SECOND) == NOON + MINUTE
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_a_crontab_is_due_on_the_minute(seconds: int) -> None:
     [("America/New_York", -5), ("Europe/Berlin", 1), ("Asia/Kolkata", 5.5), ("Australia/Eucla", 8.75)],
 )
 def test_a_crontab_is_in_its_own_zone(zone: str, offset: float) -> None:
-    found = due.next_after(crontab(zone, minute="30", hour="7"), datetime(2026, 1, 10, tzinfo=UTC) - offset * HOUR)
+    found = upcoming.next_after(crontab(zone, minute="30", hour="7"), datetime(2026, 1, 10, tzinfo=UTC) - offset * HOUR)
     assert found == datetime(2026, 1, 10, 7, 30, tzinfo=UTC) - offset * HOUR
 
 
@@ -65,7 +66,7 @@ def test_due_times_grow_over_both_transitions() -> None:
         for fields in ({"minute": "*/20"}, {"minute": "30", "hour": "1,2,3"}, {"minute": "0", "hour": "2"}):
             at = start
             for _ in range(40):
-                following = due.next_after(crontab("America/New_York", **fields), at)
+                following = upcoming.next_after(crontab("America/New_York", **fields), at)
                 assert following is not None
                 assert following > at
                 at = following
@@ -73,22 +74,22 @@ def test_due_times_grow_over_both_transitions() -> None:
 
 def test_a_clocked_moment_is_due_once() -> None:
     once = clocked(NOON)
-    assert due.next_after(once, NOON - TICK) == NOON
-    assert due.next_after(once, NOON) is None
+    assert upcoming.next_after(once, NOON - TICK) == NOON
+    assert upcoming.next_after(once, NOON) is None
 
 
 def test_the_sun_rises_once_a_day() -> None:
     sunrise = solar("sunrise", 52.5, 13.4)
-    first = due.next_after(sunrise, NOON)
+    first = upcoming.next_after(sunrise, NOON)
     assert first is not None
-    second = due.next_after(sunrise, first)
+    second = upcoming.next_after(sunrise, first)
     assert second is not None
     assert 23 * HOUR < second - first < 25 * HOUR
 
 
 def test_an_interval_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="never rests"):
-        due.next_after(schedule(0), NOON)
+        upcoming.next_after(schedule(0), NOON)
 
 
 @pytest.mark.parametrize(
