@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from . import units
+from . import misfire, units
 from .errors import BadSetting, UnknownSetting
 
 Section = TypeVar("Section")
@@ -89,18 +89,6 @@ def _url(value: Any) -> str:
     return str(value)
 
 
-def _misfire(value: Any) -> str:
-    policy, _, amount = _text(value).partition(":")
-    if policy in ("once", "skip") and not amount:
-        return policy
-    if policy == "all":
-        return f"all:{units.whole(amount)}" if ":" in value else policy
-    seconds = units.duration(amount).total_seconds()
-    if policy != "within" or seconds <= 0:
-        raise ValueError(value)
-    return f"within:{seconds:g}" if seconds < 10**6 else f"within:{seconds:.0f}"
-
-
 WHOLE = Kind(_whole, "a whole number from 1 up")
 NAME = Kind(_text, "a name")
 NAMES = Kind(_names, "a list of names")
@@ -114,7 +102,9 @@ TEXT = Kind(_anything, "text")
 MOMENT = Kind(_moment, "a datetime, or text such as 2030-01-31T08:00")
 ZONE = Kind(zone, "a time zone such as Europe/Berlin")
 URL = Kind(_url, "an http or https address of at most 500 characters")
-MISFIRE = Kind(_misfire, 'once, skip, all, all:N or within:TIME (such as "within:10m")')
+MISFIRE = Kind(
+    lambda value: str(misfire.parse(_text(value))), 'once, skip, all, all:N or within:TIME (such as "within:10m")'
+)
 CONCURRENCY = Kind(lambda value: value if value == "auto" else _whole(value), 'a whole number from 1 up, or "auto"')
 
 

@@ -7,21 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from .. import units
+from ..misfire import Policy
 from ..schedules.upcoming import length_of, next_after
 
 # A crontab's missed due times are counted one by one: at most so many, then the search starts nearer to now.
 MOST_STEPS = 2_000
-KINDS = ("once", "all", "within", "skip")
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What becomes of missed due times. ``limit`` is all's number of sends, ``window`` within's lateness."""
-
-    kind: str = "once"
-    limit: int | None = None
-    window: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -38,18 +28,6 @@ class Decision:
 
     send: tuple[datetime, ...]
     missed: int
-
-
-def policy(text: str) -> Policy:
-    """Return ``once``, ``all``, ``all:N``, ``within:SECONDS`` or ``skip``. Raises ValueError."""
-    kind, colon, value = text.strip().partition(":")
-    if kind == "all" and colon:
-        return Policy("all", limit=units.whole(value))
-    if kind == "within" and colon:
-        return Policy("within", window=units.duration(value))
-    if kind in ("once", "all", "skip") and not colon:
-        return Policy(kind)
-    raise ValueError(f"{text!r} is not a misfire policy such as once, all, all:10, within:60 or skip")
 
 
 def task_id(name: str, due: datetime) -> str:

@@ -13,11 +13,11 @@ from django_celery_beat.models import PeriodicTask
 from django_celery_beat.tzcrontab import TzAwareCrontab
 
 from ..models import ManagedSchedule
-from ..schedules import upcoming
-from .rows import COLUMNS, Entry, Extra, Row, aware, build
+from ..schedules import cleanup, upcoming
+from ..schedules.cleanup import BACKEND_CLEANUP, PURGE
+from ..schedules.moments import aware
+from .rows import COLUMNS, Entry, Extra, Row, build
 
-CLEANUP = "celery.backend_cleanup"
-PURGE = "maintenance.purge_results"
 _UNCOMPARED = {"last_run_at", "date_changed", "total_run_count"}
 
 
@@ -110,17 +110,19 @@ class Entries:
 
     def _builtin_cleanup(self, now: datetime) -> None:
         """Have Celery's own daily cleanup of results, unless the tables have it, or purge_results that replaces it."""
-        rows = [entry for pk, entry in self.by_pk.items() if pk and (entry.name == CLEANUP or entry.task == PURGE)]
+        rows = [
+            entry for pk, entry in self.by_pk.items() if pk and (entry.name == BACKEND_CLEANUP or entry.task == PURGE)
+        ]
         if any(entry.task == PURGE for entry in rows):
             for entry in rows:
-                if entry.name == CLEANUP:
+                if entry.name == BACKEND_CLEANUP:
                     self.drop(entry)
         if rows or not self.cleanup or _has_cleanup_row(self.using):
             self.by_pk.pop(0, None)
         elif 0 not in self.by_pk:
-            daily = TzAwareCrontab(minute="0", hour="4", tz=self.zone)
-            options = {"expires": 12 * 3600, "headers": {"periodic_task_name": CLEANUP}}
-            entry = Entry(0, CLEANUP, CLEANUP, [], {}, options, daily, None, now)
+            daily = TzAwareCrontab(**cleanup.DAILY, tz=self.zone)
+            options = {**cleanup.OPTIONS, "headers": {"periodic_task_name": BACKEND_CLEANUP}}
+            entry = Entry(0, BACKEND_CLEANUP, BACKEND_CLEANUP, [], {}, options, daily, None, now)
             entry.next = upcoming.next_after(daily, now)
             self.by_pk[0] = entry
             self.push(entry)
@@ -132,4 +134,4 @@ def _extras(using: str) -> dict[str, Extra]:
 
 
 def _has_cleanup_row(using: str) -> bool:
-    return bool(PeriodicTask.objects.using(using).filter(name=CLEANUP).exists())
+    return bool(PeriodicTask.objects.using(using).filter(name=BACKEND_CLEANUP).exists())

@@ -13,8 +13,9 @@ from kombu.utils.json import dumps, loads
 from .. import lease
 from ..errors import MaintenanceError
 from ..models import Dispatch
+from ..schedules.moments import aware
 from . import due
-from .rows import Entry, aware
+from .rows import Entry
 
 
 class NotLeading(MaintenanceError):

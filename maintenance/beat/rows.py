@@ -8,14 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from celery.schedules import schedule, solar
-from django.utils.timezone import is_naive, make_aware
 from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.tzcrontab import TzAwareCrontab
 from kombu.utils.json import loads
 
+from .. import misfire
+from ..misfire import Policy
 from ..schedules import upcoming
-from . import due
-from .due import Policy
+from ..schedules.moments import aware
 
 _FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 _TIMINGS = (
@@ -95,7 +95,7 @@ def build(row: Row, extra: Extra | None, *, report: Callable[[str, Exception], o
         ran=row["one_off"] and row["total_run_count"] > 0,
     )
     try:
-        entry.policy = due.policy(extra[1]) if extra else Policy()
+        entry.policy = misfire.parse(extra[1]) if extra else Policy()
     except ValueError as error:
         report(row["name"], error)
     entry.baseline, entry.next = upcoming.first(
@@ -140,10 +140,3 @@ def _json(row: Row, name: str, kind: type[Any]) -> Any:
     if not isinstance(value, kind):
         raise ValueError(f"its {name} {text!r} are no JSON {'list' if kind is list else 'object'}")
     return value
-
-
-def aware(value: datetime | None) -> datetime | None:
-    """Return a time of the tables in UTC: naive ones (USE_TZ = False) are in the project's zone."""
-    if value is None:
-        return None
-    return (make_aware(value) if is_naive(value) else value).astimezone(UTC)

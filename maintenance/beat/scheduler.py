@@ -17,12 +17,14 @@ from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from .. import conf, process, results
+from ..misfire import Policy
+from ..schedules.moments import aware
 from . import due, ledger
-from .due import Overdue, Policy
+from .due import Overdue
 from .entries import Entries
 from .leader import Alone, Leader
 from .ledger import Choice, NotLeading, Record
-from .rows import Entry, aware
+from .rows import Entry
 from .sending import BrokerTrouble, Sender
 from .watchdog import Watchdog
 
@@ -83,7 +85,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         """Send all that is due, if we lead; return the seconds until it is worth looking again."""
         self._busy = True
         try:
-            return self._turn(aware(timezone.now()) or datetime.now(UTC))
+            return self._turn(aware(timezone.now()))
         except NotLeading:
             return RETRY
         except Error as error:

@@ -7,10 +7,11 @@ from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import Model, QuerySet
-from django.utils.timezone import is_naive, make_naive
+from django.utils.timezone import is_naive
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
 from ..models import ManagedSchedule
+from . import moments
 from .entries import EXTRAS, Entry
 from .plan import Plan
 from .stored import MADE, Record, Stored, timings_of
@@ -144,5 +145,6 @@ def _writable(columns: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Return ``columns`` with naive times where the project has naive ones (USE_TZ = False)."""
     naive = is_naive(now)
     return {
-        name: make_naive(value) if naive and isinstance(value, datetime) else value for name, value in columns.items()
+        name: moments.stored(value, naive=naive) if isinstance(value, datetime) else value
+        for name, value in columns.items()
     }

@@ -12,14 +12,13 @@ from celery.schedules import crontab
 from .. import project
 from ..conf import Schedule
 from ..errors import ConfigurationError
-from . import sends, timings
-from .entries import Entry, is_one_off
-from .plan import BACKEND_CLEANUP
+from . import cleanup, sends, timings
+from .cleanup import BACKEND_CLEANUP, PURGE
+from .entries import Entry
 from .sends import Refused
 
 KEYS = ("task", "schedule", "args", "kwargs", "options", "relative")
-PURGE = "maintenance.purge_results"
-_CLEANUP = {"task": BACKEND_CLEANUP, "schedule": crontab(minute=0, hour=4), "options": {"expires": 12 * 3600}}
+_CLEANUP = {"task": BACKEND_CLEANUP, "schedule": crontab(**cleanup.DAILY), "options": cleanup.OPTIONS}
 
 
 class NamelessZone(ConfigurationError):
@@ -181,7 +180,7 @@ def _entry(
     if faults:
         return None, list(dict.fromkeys(faults)), []
     values.pop("keys")
-    values["one_off"] |= is_one_off(values["timing"])
+    values["one_off"] |= isinstance(values["timing"], timings.Clocked)
     return Entry(options=values.pop("others"), **values), [], doubts
 
 

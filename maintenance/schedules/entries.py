@@ -10,7 +10,7 @@ from typing import Any
 
 from kombu.utils.json import dumps
 
-from .timings import Clocked, Timing
+from .timings import Timing
 
 EXTRAS = ("options", "misfire", "no_overlap", "ping")
 """What django-celery-beat's table has no column for; maintenance.models.ManagedSchedule holds it."""
@@ -86,8 +86,3 @@ def recanonical(text: str | None, *, empty: str) -> str:
         return json.dumps(json.loads(text), sort_keys=True)
     except ValueError:
         return text
-
-
-def is_one_off(timing: Timing) -> bool:
-    """Return whether the tables insist that such an entry runs once."""
-    return isinstance(timing, Clocked)

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Literal, Protocol
 
-from django.utils.timezone import is_naive, make_aware
 from django_celery_beat.models import PeriodicTask
 
+from .. import misfire
 from . import stored, upcoming
 from .entries import Entry
+from .moments import aware
 from .stored import Record
 from .transitions import Transition, transitions
 
@@ -55,15 +56,15 @@ def schedules(
 
     ``finished`` tells by name how the last run ended: the results are another's business.
     """
-    now = _aware(now)
+    now = aware(now)
     tables = stored.read(using=using)
     columns = ("name", "last_run_at", "date_changed", "total_run_count")
     history = {row[0]: row[1:] for row in PeriodicTask.objects.using(using).values_list(*columns)}
     listed = []
     for name in sorted(tables.rows):
         entry, (last, changed, sent) = tables.rows[name].entry, history.get(name, (None, None, 0))
-        last = _aware(last) if last else None
-        since = last or _aware(changed or now)
+        last = aware(last) if last else None
+        since = last or aware(changed or now)
         runs = () if entry.one_off and sent else tuple(islice(_runs(entry, since, last, now), count))
         due = runs[0] if runs else None
         listed.append(
@@ -103,9 +104,7 @@ def _runs(entry: Entry, since: datetime, last: datetime | None, now: datetime) -
 
 
 def _grace(entry: Entry) -> timedelta:
-    policy, _, seconds = entry.misfire.partition(":")
-    return timedelta(seconds=float(seconds)) if policy == "within" else DEFAULT_GRACE
-
-
-def _aware(value: datetime) -> datetime:
-    return make_aware(value) if is_naive(value) else value
+    try:
+        return misfire.parse(entry.misfire).window or DEFAULT_GRACE
+    except ValueError:
+        return DEFAULT_GRACE  # beat reports it, and takes it for "once"

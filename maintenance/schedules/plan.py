@@ -8,11 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from .cleanup import BACKEND_CLEANUP
 from .entries import EXTRAS, OPTIONAL, Entry
 from .stored import RETIRED, Record, Row, Stored
-
-BACKEND_CLEANUP = "celery.backend_cleanup"
-"""The name and the task of the entry that Celery's own beat adds."""
 
 Changes = Mapping[str, tuple[object, object]]
 Prune = Literal["disable", "delete", "keep"]

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from celery.schedules import ParseException, crontab
-from django.utils.timezone import is_naive, make_aware
 from django_celery_beat.models import SOLAR_SCHEDULES, PeriodicTask
 
 from ..models import ManagedSchedule
 from . import timings
 from .entries import Entry, canonical, recanonical
+from .moments import aware
 from .timings import CRONTAB_FIELDS, MODELS, Clocked, Interval, Solar, Timing, Unreadable
 
 RETIRED = ""
@@ -117,7 +117,7 @@ def _entry(values: Mapping[str, Any], timing: Timing, extras: Mapping[str, Any])
     columns: dict[str, Any] = {name: values[name] for name in _PLAIN}
     columns |= {name: recanonical(values[name], empty=empty) for name, empty in _JSON.items()}
     columns |= {name: values[name] or None for name in _TEXT_OR_NONE}
-    columns |= {name: _aware(values[name]) for name in _MOMENTS}
+    columns |= {name: aware(values[name]) for name in _MOMENTS}
     return Entry(timing=timing, **columns, **extras)
 
 
@@ -148,14 +148,8 @@ def _solar(row: Mapping[str, Any]) -> Timing:
 
 
 def _clocked(row: Mapping[str, Any]) -> Timing:
-    at = _aware(row["clocked_time"])
+    at = aware(row["clocked_time"])
     return Clocked(at) if at else Unreadable("clocked without a time")
-
-
-def _aware(value: datetime | None) -> datetime | None:
-    if value is None:
-        return None
-    return (make_aware(value) if is_naive(value) else value).astimezone(UTC)
 
 
 _READERS = {"interval": _interval, "crontab": _crontab, "solar": _solar, "clocked": _clocked}

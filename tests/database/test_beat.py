@@ -16,11 +16,11 @@ from django_celery_results.models import TaskResult
 
 from maintenance import lease
 from maintenance.beat import due, ledger
-from maintenance.beat.entries import CLEANUP, PURGE
 from maintenance.beat.leader import NAME
 from maintenance.beat.scheduler import Scheduler, UnleasedScheduler
 from maintenance.beat.sending import Sender
 from maintenance.models import Dispatch, Lease, ManagedSchedule
+from maintenance.schedules.cleanup import BACKEND_CLEANUP, PURGE
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -581,16 +581,16 @@ def test_celerys_own_cleanup_runs_daily_without_a_row(clock: Any, app: Celery, s
     beat.tick()
     clock.move_to(NOON + 16 * HOUR)
     beat.tick()
-    assert dues(sent, CLEANUP) == [NOON + 16 * HOUR]
+    assert dues(sent, BACKEND_CLEANUP) == [NOON + 16 * HOUR]
     assert PeriodicTask.objects.count() == 0
 
 
 def test_purge_results_replaces_celerys_cleanup_even_where_it_has_a_row(clock: Any, app: Celery, sent: Sent) -> None:
     app.conf.result_expires = 3600
-    every(10, CLEANUP)
+    every(10, BACKEND_CLEANUP)
     beat = Scheduler(app=app, lazy=True)
     beat.tick()
-    assert list(beat.schedule) == [CLEANUP]
+    assert list(beat.schedule) == [BACKEND_CLEANUP]
     clock.shift(1)
     PeriodicTask.objects.create(name="purge", task=PURGE, interval=IntervalSchedule.objects.get())
     beat.tick()

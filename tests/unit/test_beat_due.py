@@ -9,8 +9,9 @@ from celery.schedules import schedule, solar
 from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.tzcrontab import TzAwareCrontab
 
+from maintenance import misfire
 from maintenance.beat import due
-from maintenance.beat.due import Decision, Overdue, Policy
+from maintenance.beat.due import Decision, Overdue
 from maintenance.schedules import upcoming
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -92,27 +93,6 @@ def test_an_interval_of_nothing_is_refused() -> None:
         upcoming.next_after(schedule(0), NOON)
 
 
-@pytest.mark.parametrize(
-    ("text", "policy"),
-    [
-        ("once", Policy("once")),
-        ("all", Policy("all")),
-        ("all:3", Policy("all", limit=3)),
-        ("within:90", Policy("within", window=90 * SECOND)),
-        ("within:5m", Policy("within", window=5 * MINUTE)),
-        ("skip", Policy("skip")),
-    ],
-)
-def test_policies(text: str, policy: Policy) -> None:
-    assert due.policy(text) == policy
-
-
-@pytest.mark.parametrize("text", ["", "twice", "all:0", "all:x", "within", "within:", "once:1", "skip:2"])
-def test_other_policies_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        due.policy(text)
-
-
 THREE = Overdue((NOON - 20 * SECOND, NOON - 10 * SECOND, NOON), 5)
 
 
@@ -129,7 +109,7 @@ THREE = Overdue((NOON - 20 * SECOND, NOON - 10 * SECOND, NOON), 5)
     ],
 )
 def test_decisions(policy: str, late: timedelta, decision: Decision) -> None:
-    given = due.decide(THREE, policy=due.policy(policy), now=NOON + late, late_after=5 * SECOND, most=3)
+    given = due.decide(THREE, policy=misfire.parse(policy), now=NOON + late, late_after=5 * SECOND, most=3)
     assert given == decision
 
 

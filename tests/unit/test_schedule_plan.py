@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from maintenance.schedules.cleanup import BACKEND_CLEANUP
 from maintenance.schedules.entries import Entry
-from maintenance.schedules.plan import BACKEND_CLEANUP, Conflict, Plan, Update, diff
+from maintenance.schedules.plan import Conflict, Plan, Update, diff
 from maintenance.schedules.stored import RETIRED, Record, Row, Stored
 from maintenance.schedules.timings import Interval
 
