@@ -16,7 +16,8 @@ from ..models import ManagedSchedule
 from ..schedules import cleanup, upcoming
 from ..schedules.cleanup import BACKEND_CLEANUP, PURGE
 from ..schedules.moments import aware
-from .rows import COLUMNS, Entry, Extra, Row, build
+from .messages import Row
+from .rows import COLUMNS, Entry, Extra, build
 
 _UNCOMPARED = {"last_run_at", "date_changed", "total_run_count"}
 

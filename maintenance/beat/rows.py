@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 from celery.schedules import schedule, solar
 from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.tzcrontab import TzAwareCrontab
-from kombu.utils.json import loads
 
 from .. import misfire
 from ..misfire import Policy
 from ..schedules import upcoming
 from ..schedules.moments import aware
+from . import messages
+from .messages import Row
 
 _FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 _TIMINGS = (
@@ -24,15 +25,13 @@ _TIMINGS = (
     *("solar_id", "solar__event", "solar__latitude", "solar__longitude"),
     *("clocked_id", "clocked__clocked_time"),
 )
-_SENT = ("task", "args", "kwargs", "queue", "exchange", "routing_key", "priority", "headers", "expire_seconds")
 COLUMNS = (
-    *("pk", "name", "last_run_at", "date_changed", "total_run_count", "one_off", "start_time", "expires"),
-    *_SENT,
+    *("pk", "name", "last_run_at", "date_changed", "total_run_count", "one_off", "start_time"),
+    *messages.COLUMNS,
     *_TIMINGS,
 )
 """What is read of a row and its schedule row; ``zone`` is the crontab's zone as text, which any value survives."""
 
-Row = Mapping[str, Any]
 Extra = tuple[Mapping[str, Any], str, bool]
 """What ManagedSchedule keeps: send options, misfire policy, no_overlap."""
 
@@ -70,27 +69,17 @@ class Entry:
 
 def build(row: Row, extra: Extra | None, *, report: Callable[[str, Exception], object]) -> Entry:
     """Return a row as an entry. Raises whatever is wrong with it."""
-    options = {name: row[name] for name in ("queue", "exchange", "routing_key") if row[name]}
-    if row["priority"] is not None:
-        options["priority"] = row["priority"]
-    expires, kept = aware(row["expires"]), extra[0] if extra else {}
-    if expires or row["expire_seconds"]:
-        options["expires"] = expires or row["expire_seconds"]
-    headers = {**_json(row, "headers", dict), **kept.get("headers", {}), "periodic_task_name": row["name"]}
     timing, last = _timing(row), aware(row["last_run_at"])
     entry = Entry(
         pk=row["pk"],
         name=row["name"],
-        task=row["task"],
-        args=_json(row, "args", list),
-        kwargs=_json(row, "kwargs", dict),
-        options={**options, **kept, "headers": headers},
+        **messages.of(row, extra[0] if extra else {}),
         schedule=timing,
         last_run_at=last,
         baseline=last or aware(row["date_changed"]) or datetime.now(UTC),
         no_overlap=bool(extra and extra[2]),
         one_off=row["one_off"] or row["clocked_id"] is not None,
-        expires=expires,
+        expires=aware(row["expires"]),
         start_time=aware(row["start_time"]),
         ran=row["one_off"] and row["total_run_count"] > 0,
     )
@@ -132,11 +121,3 @@ def _crontab(*texts: str) -> Any:
         if not str(text).strip():
             raise ValueError("a field of its crontab is empty")
     return TzAwareCrontab(**dict(zip(_FIELDS, fields, strict=True)), tz=ZoneInfo(zone))
-
-
-def _json(row: Row, name: str, kind: type[Any]) -> Any:
-    text = row[name]
-    value = loads(text) if text else kind()
-    if not isinstance(value, kind):
-        raise ValueError(f"its {name} {text!r} are no JSON {'list' if kind is list else 'object'}")
-    return value

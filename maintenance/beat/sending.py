@@ -5,6 +5,7 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from . import messages
 from .ledger import Record
 
 BrokerTrouble = (OperationalError, OSError)
@@ -41,20 +42,17 @@ class Sender:
             raise
 
     def send(self, record: Record) -> None:
-        """Publish a message once. Raises BrokerTrouble, after which the connection is closed, or what is wrong with it.
+        """Publish a recorded message once; see publish. Nothing is retried: the record stays until it is sent."""
+        self.publish(record.message, task_id=record.task_id)
 
-        Nothing is retried here: the record stays until it is sent.
+    def publish(self, message: messages.Message, **delivery: Any) -> Any:
+        """Publish a message once and return its AsyncResult.
+
+        Raises BrokerTrouble, after which the connection is closed, or what is wrong with the message.
         """
         self.open()
-        message = record.message
-        options = {**message["options"], "task_id": record.task_id, "retry": False, "producer": self._producer}
-        options["headers"] = {**options["headers"], "celery_beat_task": True}
-        task = self._app.tasks.get(message["task"])
         try:
-            if task is not None:
-                task.apply_async(message["args"], message["kwargs"], **options)
-            else:
-                self._app.send_task(message["task"], message["args"], message["kwargs"], **options)
+            return messages.publish(self._app, message, **delivery, retry=False, producer=self._producer)
         except (*BrokerTrouble, KeyboardInterrupt, SystemExit):
             # Also when a signal interrupts: half a command may have been written.
             self.close()

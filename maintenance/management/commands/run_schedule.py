@@ -3,27 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
-from celery.exceptions import TimeoutError as NotFinished
 from django.core.management.base import CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
-from kombu.exceptions import OperationalError
 
 from maintenance import project, units
-from maintenance.errors import MaintenanceError, Unavailable
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import value
 from maintenance.management.found import celery_app, require_beat_tables
-
-
-class Unfinished(MaintenanceError):
-    """The task {id} did not finish within {seconds}."""
-
-    exit_code = 75
-    hint = "Is there a worker for its queue? Look at its result later, or pass a longer --timeout."
-
-
-class Failed(MaintenanceError):
-    """The task {id} ended with {status}: {reason}."""
 
 
 class Command(BaseCommand):
@@ -34,46 +20,21 @@ class Command(BaseCommand):
         add("name", metavar="NAME", help="the schedule's name, as list_schedules shows it")
         add("-A", "--app", help="Celery app, as for celery -A (default: found by itself)")
         add("--wait", action="store_true", help="wait for the result and print it")
-        time = value(units.duration)
-        add(
-            "--timeout",
-            type=time,
-            default=timedelta(minutes=10),
-            metavar="TIME",
-            help="how long to wait (default: 10m)",
-        )
+        time: dict[str, Any] = {"type": value(units.duration), "metavar": "TIME"}
+        add("--timeout", **time, default=timedelta(minutes=10), help="how long to wait (default: 10m)")
         add("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="alias of DATABASES")
         add("--json", action="store_true", help="print one JSON document")
         add("--noinput", "--no-input", action="store_false", dest="interactive", help="accepted; this never prompts")
 
     def handle(self, *, name: str, app: str | None, wait: bool, timeout: timedelta, json: bool, **options: Any) -> None:
         require_beat_tables()
-        from maintenance.schedules import send
+        from maintenance.beat import now
 
         found = celery_app(app)
         project.discover(found.app)
-        message = send.message(name, using=options["database"])
-        try:
-            sent = send.now(message, app=found.app)
-        except OperationalError as error:
-            raise Unavailable(service=f"The broker {found.broker}", reason=str(error)) from error
-        facts = {"name": name, "task": message.task, "id": sent.id}
-        if wait:
-            facts |= self._result(sent, timeout)
+        sent = now.send(name, app=found.app, broker=found.broker, using=options["database"])
+        ended = now.wait(sent, patience=timeout) if wait else {}
         if json:
-            self.document(**facts)
+            self.document(name=name, task=sent.task, id=sent.id, **ended)
         else:
-            self.answer(f"{sent.id}  {facts['status']} {facts['result']!r}" if wait else sent.id)
-
-    def _result(self, sent: Any, timeout: timedelta) -> dict[str, Any]:
-        try:
-            sent.get(timeout=timeout.total_seconds(), propagate=False)
-        except NotFinished as error:
-            raise Unfinished(id=sent.id, seconds=units.human_duration(timeout)) from error
-        except NotImplementedError as error:
-            raise Unavailable(
-                service="The result", reason="the project keeps no results (CELERY_RESULT_BACKEND)"
-            ) from error
-        if not sent.successful():
-            raise Failed(id=sent.id, status=sent.status, reason=repr(sent.result))
-        return {"status": sent.status, "result": sent.result}
+            self.answer(f"{sent.id}  {ended['status']} {ended['result']!r}" if wait else sent.id)
