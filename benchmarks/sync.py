@@ -44,11 +44,11 @@ def ours(wanted: dict[str, Any]) -> Callable[[], None]:
     """Return what sync_schedules does: parse, read, compare, write."""
     from celery import current_app
 
-    from maintenance.schedules import apply, declared, plan, stored
+    from maintenance.schedules import apply, gather, plan, stored
 
     def run() -> None:
         current_app.conf.beat_schedule = wanted
-        declaration = declared.read(current_app._get_current_object(), extras={})  # type: ignore[attr-defined]
+        declaration = gather.read(current_app._get_current_object(), extras={})  # type: ignore[attr-defined]
         assert not declaration.errors, declaration.errors[:3]
         tables = stored.read(using="default")
         apply.apply(plan.diff(declaration.entries, tables), stored=tables, using="default", now=timezone.now())

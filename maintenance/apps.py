@@ -1,5 +1,7 @@
 """The Django app."""
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -10,6 +12,12 @@ class MaintenanceConfig(AppConfig):
     name = "maintenance"
     verbose_name = _("Maintenance")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        from .schedules import added
+
+        added.watch()  # before models and tasks are imported, and may add schedules
 
     def ready(self) -> None:
         """Connect what must be connected once in every process."""

@@ -52,10 +52,10 @@ def schedules_can_be_used(app_configs: Sequence[Any] | None, **kwargs: Any) -> l
     app = _app()
     if app is None or not apps.is_installed("django_celery_beat"):
         return []
-    from .schedules import declared
+    from .schedules import gather
 
     try:
-        found = declared.read(app, extras=conf.get().schedules)
+        found = gather.read(app, extras=conf.get().schedules)
     except ConfigurationError as error:
         return [_error(error, "maintenance.E002")]
     ids = {"entry": "maintenance.E002", "task": "maintenance.E003"}
@@ -76,12 +76,12 @@ def schedules_are_in_their_zone(
     app = _app() if databases else None
     if app is None or not apps.is_installed("django_celery_beat"):
         return []
-    from .schedules import declared, stored
+    from .schedules import gather, stored
 
     found: list[CheckMessage] = []
     for alias in databases or ():
         try:
-            zones = declared.zones(declared.read(app, extras=conf.get().schedules))
+            zones = gather.zones(gather.read(app, extras=conf.get().schedules))
             moved = stored.misplaced(zones, using=alias)
         except (ConfigurationError, DatabaseError):
             continue  # E001 or E002 tells; or the tables are not there yet

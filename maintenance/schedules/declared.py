@@ -1,30 +1,19 @@
-"""What the project declares: ``app.conf.beat_schedule`` as entries, with every error collected."""
+"""Declared entries as values: each is read or refused, and every fault is collected with its cure."""
 
 import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from celery import Celery
-from celery.schedules import crontab
-
-from .. import project
 from ..conf import Schedule
-from ..errors import ConfigurationError
-from . import cleanup, sends, timings
-from .cleanup import BACKEND_CLEANUP, PURGE
+from . import options, spellings, values
+from .cleanup import PURGE
 from .entries import Entry
-from .sends import Refused
+from .timings import Clocked
+from .values import Refused
 
 KEYS = ("task", "schedule", "args", "kwargs", "options", "relative")
-_CLEANUP = {"task": BACKEND_CLEANUP, "schedule": crontab(**cleanup.DAILY), "options": cleanup.OPTIONS}
-
-
-class NamelessZone(ConfigurationError):
-    """Celery's time zone {zone!r} has no name that a table could hold."""
-
-    hint = 'Set CELERY_TIMEZONE, such as "Europe/Berlin".'
 
 
 @dataclass(frozen=True)
@@ -68,54 +57,6 @@ class Queues:
     strict: bool
 
 
-class _Watched(dict[str, Any]):
-    """A beat schedule that notes which names add_periodic_task gave to a second entry."""
-
-    def __init__(self, entries: Mapping[str, Any]) -> None:
-        super().__init__(entries)
-        self.doubled: list[str] = []
-
-    def __setitem__(self, name: str, entry: Any) -> None:
-        if name in self and self[name] != entry:
-            self.doubled.append(name)
-        super().__setitem__(name, entry)
-
-
-def read(app: Celery, *, extras: Mapping[str, Schedule]) -> Declaration:
-    """Return what ``app`` declares in settings, app.conf and add_periodic_task. Imports its tasks, reads no table.
-
-    ``extras`` are MAINTENANCE["SCHEDULES"].
-    """
-    conf: Any = app.conf
-    if isinstance(conf.beat_schedule, dict) and not isinstance(conf.beat_schedule, _Watched):
-        conf.beat_schedule = _Watched(conf.beat_schedule)
-    project.discover(app)
-    try:
-        zone = ZoneInfo(str(app.timezone))
-    except (KeyError, ValueError, OSError) as error:
-        raise NamelessZone(zone=str(app.timezone)) from error
-    entries = conf.beat_schedule
-    if not isinstance(entries, Mapping):
-        fault = Fault("beat_schedule", f"it is a {type(entries).__name__}", "Write a dict of entries by name.")
-        return Declaration(errors=(fault,))
-    doubled = getattr(entries, "doubled", ())
-    if BACKEND_CLEANUP not in entries and _needs_cleanup(app, entries.values()):
-        entries = {**entries, BACKEND_CLEANUP: _CLEANUP}
-    declared = conf.task_queues or ()
-    names = {str(getattr(queue, "name", queue)) for queue in declared} | {str(conf.task_default_queue)}
-    queues = Queues(frozenset(names), strict=not conf.task_create_missing_queues)
-    found = parse(entries, zone=zone, tasks=app.tasks, queues=queues, extras=extras)
-    hidden = "two places add an entry of this name, and one hides the other"
-    twice = tuple(Fault(str(name), hidden, "Rename one of them.") for name in dict.fromkeys(doubled))
-    return replace(found, errors=(*found.errors, *twice))
-
-
-def zones(declaration: Declaration) -> dict[str, str]:
-    """Return the zone of each declared crontab by the entry's name."""
-    timed = ((entry.name, entry.timing) for entry in declaration.entries)
-    return {name: timing.zone for name, timing in timed if isinstance(timing, timings.Crontab)}
-
-
 def parse(
     beat_schedule: Mapping[str, Any],
     *,
@@ -129,118 +70,131 @@ def parse(
     ``tasks`` are the registered names, or the tasks by name: then the arguments must bind to their signatures.
     """
     extras = extras or {}
-    entries, errors, warnings = [], [], []
+    reader = _Reader(zone, tasks, queues)
     for name, given in beat_schedule.items():
-        entry, faults, doubts = _entry(name, given, zone, tasks, queues, extras.get(name, Schedule()))
-        entries += [entry] if entry else []
-        errors += faults
-        warnings += doubts
+        reader.read(name, given, extras.get(name))
     for name in extras:
         if name not in beat_schedule:
-            near = difflib.get_close_matches(name, [key for key in beat_schedule if isinstance(key, str)], n=1)
-            cure = f"Did you mean {near[0]!r}?" if near else "Add the entry, or take the key away."
-            errors.append(
-                Fault(name, 'MAINTENANCE["SCHEDULES"] names it, but the beat schedule has no such entry', cure)
-            )
-    return Declaration(tuple(entries), tuple(errors), tuple(warnings))
+            problem = 'MAINTENANCE["SCHEDULES"] names it, but the beat schedule has no such entry'
+            cure = _meant(name, [key for key in beat_schedule if isinstance(key, str)])
+            reader.errors.append(Fault(name, problem, cure or "Add the entry, or take the key away."))
+    return Declaration(tuple(reader.entries), tuple(reader.errors), tuple(reader.warnings))
 
 
-def _needs_cleanup(app: Celery, entries: Iterable[Any]) -> bool:
-    """Return whether Celery's own beat would delete old results, and no entry of the project does."""
-    if not app.conf.result_expires or not app.conf.result_backend or app.backend.supports_autoexpire:
-        return False
-    return not any(isinstance(entry, Mapping) and entry.get("task") == PURGE for entry in entries)
+@dataclass
+class _Reader:
+    """Reads entries one after the other into ``entries``, ``errors`` and ``warnings``."""
 
+    zone: ZoneInfo
+    tasks: Collection[str]
+    queues: Queues | None
+    entries: list[Entry] = field(default_factory=list)
+    errors: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+    _options: dict[Any, options.Options] = field(default_factory=dict)
 
-def _entry(
-    name: Any, given: Any, zone: ZoneInfo, tasks: Collection[str], queues: Queues | None, extra: Schedule
-) -> tuple[Entry | None, list[Fault], list[Fault]]:
-    label = name if isinstance(name, str) else repr(name)
-    if not isinstance(given, Mapping):
-        return None, [Fault(label, f"it is a {type(given).__name__}", "Write a dict with task and schedule.")], []
-    values: dict[str, Any] = {}
-    faults = []
-    for column, reader in _readers(name, given, zone, extra).items():
+    def read(self, name: Any, given: Any, extra: Schedule | None) -> None:
+        label = name if isinstance(name, str) else repr(name)
+        if not isinstance(given, Mapping):
+            what = f"it is a {type(given).__name__}"
+            self.errors.append(Fault(label, what, "Write a dict with task and schedule."))
+            return
+        zone = ZoneInfo(extra.timezone) if extra and extra.timezone else self.zone
+        found, faults = _columns(name, given, zone)
+        sent = self._sent(given.get("options"), zone)
+        errors = [Fault(label, *why) for why in (*faults, *sent.faults)]
+        errors += [Fault(label, *why, kind="task") for why in self._unknown_task(found.get("task"))]
+        if not errors:
+            errors += [Fault(label, *why) for why in self._unbindable(found["task"], given)]
+        doubts = [Fault(label, *why) for why in sent.doubts]
+        for why in self._undeclared_queue(sent.values.get("queue")):
+            (errors if self.queues and self.queues.strict else doubts).append(Fault(label, *why))
+        if errors:
+            self.errors += dict.fromkeys(errors)
+            return
+        found |= sent.values
+        if extra:
+            found |= _extras(extra, zone)
+        if isinstance(found["timing"], Clocked):
+            found["one_off"] = True
+        self.entries.append(Entry(**found))
+        self.warnings += doubts
+
+    def _sent(self, given: Any, zone: ZoneInfo) -> options.Options:
+        """Return what the options say; equal plain ones are read once."""
+        key = options.plain_key(given)
+        if key is None:
+            return options.read(given, zone)
+        if key not in self._options:
+            self._options[key] = options.read(given, zone)
+        return self._options[key]
+
+    def _unknown_task(self, task: str | None) -> list[tuple[str, str]]:
+        if task is None or task in self.tasks:
+            return []
+        cure = _meant(task, self.tasks) or "Register it, or import its module in CELERY_IMPORTS."
+        return [(f"no task is named {task!r}", cure)]
+
+    def _undeclared_queue(self, queue: str | None) -> list[tuple[str, str]]:
+        if not self.queues or not queue or queue in self.queues.names:
+            return []
+        cure = _meant(queue, self.queues.names) or "Add it to CELERY_TASK_QUEUES."
+        return [(f"no queue {queue!r} is declared", cure)]
+
+    def _unbindable(self, task: str, given: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return why the arguments do not fit the task's signature, as apply_async would find out."""
+        known: Any = self.tasks[task] if isinstance(self.tasks, Mapping) else None
+        bind = getattr(known, "__header__", None)
+        if bind is None or not known.typing:
+            return []
         try:
-            values[column] = reader()
-        except (Refused, timings.UnusableTiming) as error:
-            faults.append(Fault(label, *error.args))
-    faults += [Fault(label, *why, kind="task") for why in _unknown_task(values.get("task"), tasks)]
-    if not faults:
-        faults += [Fault(label, *why) for why in _unbindable(values["task"], tasks, given)]
-    doubts = [
-        Fault(label, f"Celery knows no send option {key!r}", "It is sent as it is; check its spelling.")
-        for key in (sends.unknown(given.get("options") or {}) if "others" in values else ())
-    ]
-    queue = values.get("queue")
-    if queues and queue and queue not in queues.names:
-        near = difflib.get_close_matches(queue, queues.names, n=1)
-        cure = f"Did you mean {near[0]!r}?" if near else "Add it to CELERY_TASK_QUEUES."
-        (faults if queues.strict else doubts).append(Fault(label, f"no queue {queue!r} is declared", cure))
-    if faults:
-        return None, list(dict.fromkeys(faults)), []
-    values.pop("keys")
-    values["one_off"] |= isinstance(values["timing"], timings.Clocked)
-    return Entry(options=values.pop("others"), **values), [], doubts
+            bind(*(given.get("args") or ()), **(given.get("kwargs") or {}))
+        except TypeError as error:
+            cure = "Change args and kwargs, or the task's signature."
+            return [(f"its arguments do not fit the task ({error})", cure)]
+        return []
 
 
-def _readers(name: Any, given: Mapping[str, Any], zone: ZoneInfo, extra: Schedule) -> dict[str, Callable[[], Any]]:
-    options = given.get("options")
-    known: Mapping[str, Any] = options if isinstance(options, Mapping) else {}
-    own_zone = ZoneInfo(extra.timezone) if extra.timezone else zone
+def _columns(name: Any, given: Mapping[str, Any], zone: ZoneInfo) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return what an entry says besides its options, and the faults of the rest."""
+    readers: dict[str, Callable[[], Any]] = {
+        "name": lambda: values.line(name, "its name", "name"),
+        "task": lambda: values.line(given.get("task"), "its task", "task"),
+        "timing": lambda: spellings.of(given.get("schedule"), zone=zone.key, relative=bool(given.get("relative"))),
+        "args": lambda: values.json_list(given.get("args"), "args"),
+        "kwargs": lambda: values.json_dict(given.get("kwargs"), "kwargs"),
+    }
+    found, faults = {}, []
+    for column, read in readers.items():
+        try:
+            found[column] = read()
+        except (Refused, spellings.UnusableTiming) as error:
+            faults.append((error.args[0], error.args[1]))
+    return found, [*faults, *_unknown_keys(given)]
 
-    def timing() -> timings.Timing:
-        return timings.of(given.get("schedule"), zone=own_zone.key, relative=bool(given.get("relative")))
 
+def _extras(extra: Schedule, zone: ZoneInfo) -> dict[str, Any]:
     return {
-        "name": lambda: sends.line(name, "its name", "name"),
-        "task": lambda: sends.line(given.get("task"), "its task", "task"),
-        "timing": timing,
-        "args": lambda: sends.json_list(given.get("args"), "args"),
-        "kwargs": lambda: sends.json_dict(given.get("kwargs"), "kwargs"),
-        "keys": lambda: _only_known_keys(given),
-        "others": lambda: sends.others(sends.checked(options)),
-        "queue": lambda: sends.destination(known.get("queue"), "queue"),
-        "exchange": lambda: sends.destination(known.get("exchange"), "exchange"),
-        "routing_key": lambda: sends.destination(known.get("routing_key"), "routing_key"),
-        "priority": lambda: sends.priority(known.get("priority")),
-        "headers": lambda: sends.json_dict(known.get("headers"), "headers"),
-        "expires": lambda: sends.expires_at(known, own_zone),
-        "expire_seconds": lambda: sends.expires_after(known),
-        "one_off": lambda: bool(extra.one_off),
-        "enabled": lambda: extra.enabled is not False,
-        "start_time": lambda: sends.moment(extra.start_time, own_zone) if extra.start_time else None,
-        "description": lambda: extra.description,
-        "misfire": lambda: extra.misfire or "once",
-        "no_overlap": lambda: bool(extra.no_overlap),
-        "ping": lambda: extra.ping or "",
+        "one_off": bool(extra.one_off),
+        "enabled": extra.enabled is not False,
+        "start_time": values.moment(extra.start_time, zone) if extra.start_time else None,
+        "description": extra.description or None,
+        "misfire": extra.misfire or "once",
+        "no_overlap": bool(extra.no_overlap),
+        "ping": extra.ping or "",
     }
 
 
-def _only_known_keys(given: Mapping[str, Any]) -> None:
-    unknown = [key for key in given if key not in KEYS]
-    if unknown:
-        near = difflib.get_close_matches(str(unknown[0]), (*KEYS, *sorted(sends.KNOWN)), n=1)
-        inside = "" if near and near[0] in KEYS else " inside options"
-        cure = f"Did you mean {near[0]!r}{inside}?" if near else f"Known: {', '.join(KEYS)}."
-        raise Refused(f"it has the unknown key {unknown[0]!r}", cure)
-
-
-def _unknown_task(task: str | None, tasks: Collection[str]) -> list[tuple[str, str]]:
-    if task is None or task in tasks:
+def _unknown_keys(given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    unknown = next((key for key in given if key not in KEYS), None)
+    if unknown is None:
         return []
-    near = difflib.get_close_matches(task, list(tasks), n=1)
-    cure = f"Did you mean {near[0]!r}?" if near else "Register it, or import its module in CELERY_IMPORTS."
-    return [(f"no task is named {task!r}", cure)]
+    near = difflib.get_close_matches(str(unknown), (*KEYS, *sorted(options.KNOWN)), n=1)
+    inside = "" if near and near[0] in KEYS else " inside options"
+    cure = f"Did you mean {near[0]!r}{inside}?" if near else f"Known: {', '.join(KEYS)}."
+    return [(f"it has the unknown key {unknown!r}", cure)]
 
 
-def _unbindable(task: str, tasks: Collection[str], given: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return why the arguments do not fit the task's signature, as apply_async would find out."""
-    bind = getattr(tasks[task], "__header__", None) if isinstance(tasks, Mapping) else None
-    if bind is None or not tasks[task].typing:  # type: ignore[index]
-        return []
-    try:
-        bind(*(given.get("args") or ()), **(given.get("kwargs") or {}))
-    except TypeError as error:
-        return [(f"its arguments do not fit the task ({error})", "Change args and kwargs, or the task's signature.")]
-    return []
+def _meant(word: str, among: Collection[str]) -> str:
+    near = difflib.get_close_matches(word, list(among), n=1)
+    return f"Did you mean {near[0]!r}?" if near else ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 from kombu.utils.json import dumps
@@ -44,11 +45,16 @@ class Entry:
     no_overlap: bool = False
     ping: str = ""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """64 hex digits that differ when anything of the entry does; two spellings of one crontab have one."""
-        content = {**self.facts, "name": self.name}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        content = repr((self.name, self.start_time, self.description, *self.mark))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    @cached_property
+    def mark(self) -> tuple[object, ...]:
+        """What the tables hold of it, in the order of MARKED: equal marks have equal facts."""
+        return _marked(self)
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -68,14 +74,29 @@ class Entry:
         return value if value is None or isinstance(value, str | int | bool | datetime) else str(value)
 
 
+MARKED = (
+    *("task", "args", "kwargs", "headers", "queue", "exchange", "routing_key", "priority"),
+    *("expires", "expire_seconds", "one_off", "enabled", "timing.meaning_text"),
+    *EXTRAS,
+)
+"""Every field but the name and OPTIONAL: the row's own columns, its schedule's meaning, what only we keep."""
+
+_marked = attrgetter(*MARKED)
+_PLAIN = json.JSONEncoder(sort_keys=True, allow_nan=False)
 COLUMNS = tuple(field.name for field in fields(Entry) if field.name not in ("name", "timing", *EXTRAS))
 
 
-def canonical(value: object) -> str:
-    """Return ``value`` as JSON the way beat reads it, keys sorted. Raises TypeError, ValueError."""
-    if value in ([], {}):
-        return "[]" if value == [] else "{}"
-    return dumps(value, sort_keys=True, allow_nan=False)
+def canonical(value: object, *, plain: bool = False) -> str:
+    """Return ``value`` as JSON the way beat reads it, keys sorted; ``plain`` without kombu's own types.
+
+    Raises TypeError, ValueError.
+    """
+    try:
+        return _PLAIN.encode(value)
+    except TypeError:
+        if plain:
+            raise
+        return dumps(value, sort_keys=True, allow_nan=False)
 
 
 def recanonical(text: str | None, *, empty: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from .cleanup import BACKEND_CLEANUP
 from .entries import EXTRAS, OPTIONAL, Entry
-from .stored import RETIRED, Record, Row, Stored
+from .stored import RETIRED, Mark, Record, Row, Stored
 
 Changes = Mapping[str, tuple[object, object]]
 Prune = Literal["disable", "delete", "keep"]
@@ -91,6 +91,9 @@ def diff(
     found = _Findings()
     wanted = {entry.name: entry for entry in declared if not only or entry.name in only}
     for name, entry in wanted.items():
+        if name in stored.marks and _is_as_it_was(entry, stored.marks[name]):
+            found.unchanged += 1
+            continue
         row, record = stored.rows.get(name), stored.owned.get(name)
         if row is None:
             found.create.append(entry)
@@ -108,6 +111,17 @@ def diff(
         name: tuple(each) if isinstance(each, list) else each for name, each in vars(found).items()
     }
     return Plan(**fixed)
+
+
+def _is_as_it_was(entry: Entry, mark: Mark) -> bool:
+    """Return whether the row holds what is declared, and so does what we remember: a quick look, without reading it."""
+    fingerprint, start_time, description, facts = mark
+    return (
+        fingerprint == entry.fingerprint
+        and facts == entry.mark
+        and entry.start_time in (None, start_time)
+        and entry.description in (None, description)
+    )
 
 
 def _compare(found: _Findings, entry: Entry, row: Row, record: Record | None, on_conflict: OnConflict) -> None:
@@ -158,8 +172,6 @@ def _filled(entry: Entry, row: Row, base: Mapping[str, Any] | None = None) -> En
         for name in OPTIONAL
         if getattr(entry, name) is None and (base or {}).get(name) is None
     }
-    if entry.description is None and "description" not in left_out:
-        left_out["description"] = ""
     return replace(entry, **left_out)
 
 

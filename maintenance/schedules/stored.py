@@ -1,26 +1,33 @@
 """What the tables hold: django-celery-beat's rows as entries, in a constant number of queries."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
-from celery.schedules import ParseException, crontab
+from celery.schedules import ParseException
 from django_celery_beat.models import SOLAR_SCHEDULES, PeriodicTask
 
 from ..models import ManagedSchedule
-from . import timings
-from .entries import Entry, canonical, recanonical
+from . import spellings
+from .entries import EXTRAS, MARKED, OPTIONAL, Entry, canonical, recanonical
 from .moments import aware
 from .timings import CRONTAB_FIELDS, MODELS, Clocked, Interval, Solar, Timing, Unreadable
+
+Given = TypeVar("Given")
+Value = TypeVar("Value", covariant=True)
 
 RETIRED = ""
 """The fingerprint of a managed schedule that we disabled because it had left the settings."""
 
-_PLAIN = ("name", "task", "priority", "expire_seconds", "one_off", "enabled", "description")
+Mark = tuple[str, datetime | None, str, tuple[object, ...]]
+"""What is remembered and stored of a schedule: fingerprint, the row's start_time and description, Entry.mark."""
+
+_OWN = tuple(name for name in MARKED if name not in EXTRAS and "." not in name)
 _JSON = {"args": "[]", "kwargs": "{}", "headers": "{}"}
-_TEXT_OR_NONE = ("queue", "exchange", "routing_key")
-_MOMENTS = ("expires", "start_time")
+_TEXT_OR_NONE = ("queue", "exchange", "routing_key", "description")
+_NONE = Unreadable("row without a schedule")
+_COLUMNS = ("name", "pk", *OPTIONAL, *_OWN, *(f"{kind}_id" for kind in MODELS))
 MADE = "schedule_made"
 """The key in ManagedSchedule.applied that names the interval or crontab that we made for it, and may remove."""
 
@@ -59,36 +66,72 @@ class Stored:
     rows: Mapping[str, Row] = field(default_factory=dict)
     timings: Mapping[Timing, int] = field(default_factory=dict)
     owned: Mapping[str, Record] = field(default_factory=dict)
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    """Of those that are ours, for a quick look: most schedules are as they were."""
+
+
+class Lazily(Mapping[str, Value]):
+    """A mapping whose values are made when they are asked for."""
+
+    def __init__(self, given: Mapping[str, Given], make: Callable[[str, Given], Value]) -> None:
+        self._given, self._make = given, make
+        self._made: dict[str, Value] = {}
+
+    def __getitem__(self, name: str) -> Value:
+        if name not in self._made:
+            self._made[name] = self._make(name, self._given[name])
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._given
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
 
 
 def read(*, using: str) -> Stored:
-    """Return everything that sync_schedules compares with: six queries at any size."""
+    """Return everything that sync_schedules compares with: six queries at any size, seven where something differs."""
     by_key = {kind: _timings(kind, using) for kind in MODELS}
     found = {(kind, pk): timing for kind, rows in by_key.items() for pk, timing in rows.items()}
-    keys = {kind: f"{kind}_id" for kind in MODELS}
-    owned, extras = _managed(using)
-    rows = {}
-    columns = ("pk", *_PLAIN, *_JSON, *_TEXT_OR_NONE, *_MOMENTS, *keys.values())
-    for values in PeriodicTask.objects.using(using).values(*columns).order_by("pk").iterator(chunk_size=2000):
-        chosen = next(((kind, values[key]) for kind, key in keys.items() if values[key] is not None), None)
-        timing = (found.get(chosen) if chosen else None) or Unreadable("row without a schedule")
-        name = values["name"]
-        rows[name] = Row(values["pk"], _entry(values, timing, extras.get(name, {})))
-    return Stored(rows, keys_of(found), owned)
+    managed = _managed(using)
+    raw: dict[str, tuple[Any, ...]] = {}
+    marks: dict[str, Mark] = {}
+    first, last = len(_COLUMNS) - len(_OWN) - len(MODELS), len(_COLUMNS) - len(MODELS)
+    for row in PeriodicTask.objects.using(using).values_list(*_COLUMNS).order_by("pk"):
+        name, keys = row[0], row[last:]
+        timing = next((found.get(key) for key in zip(MODELS, keys, strict=True) if key[1] is not None), None) or _NONE
+        raw[name] = (*row[:last], timing)
+        if name in managed:
+            fingerprint, extras = managed[name]
+            marks[name] = (fingerprint, row[2], row[3], (*row[first:last], timing.meaning_text, *extras))
+    rows = Lazily(raw, lambda name, row: Row(row[1], _entry(row, managed.get(name))))
+    return Stored(rows, keys_of(found), _owned(managed, using), marks)
 
 
-def _managed(using: str) -> tuple[dict[str, Record], dict[str, dict[str, Any]]]:
-    owned, extras = {}, {}
-    for row in ManagedSchedule.objects.using(using).iterator(chunk_size=2000):
-        applied = dict(row.applied) if isinstance(row.applied, dict) else {}
-        owned[row.name] = Record(row.fingerprint, made=str(applied.pop(MADE, "")), applied=applied)
-        extras[row.name] = {
-            "options": canonical(row.options),
-            "misfire": row.misfire,
-            "no_overlap": row.no_overlap,
-            "ping": row.ping,
-        }
-    return owned, extras
+def _managed(using: str) -> dict[str, tuple[str, tuple[str, str, bool, str]]]:
+    """Return {name: (fingerprint, EXTRAS)} of what is ours."""
+    rows = ManagedSchedule.objects.using(using).values_list("name", "fingerprint", *EXTRAS)
+    return {
+        name: (fingerprint, (canonical(options) if options else "{}", *rest))
+        for name, fingerprint, options, *rest in rows
+    }
+
+
+def _owned(managed: Mapping[str, tuple[str, Any]], using: str) -> Mapping[str, Record]:
+    """Return the records; what was applied is read, in one query, when the first is asked for."""
+    applied: dict[str, Any] = {}
+
+    def record(name: str, found: tuple[str, Any]) -> Record:
+        if not applied:
+            applied.update(ManagedSchedule.objects.using(using).values_list("name", "applied"))
+        given = applied.get(name)
+        facts = dict(given) if isinstance(given, dict) else {}
+        return Record(found[0], made=str(facts.pop(MADE, "")), applied=facts)
+
+    return Lazily(managed, record)
 
 
 def misplaced(zones: Mapping[str, str], *, using: str) -> list[str]:
@@ -113,12 +156,15 @@ def keys_of(found: Mapping[tuple[str, int], Timing]) -> dict[Timing, int]:
     return {timing: pk for (_, pk), timing in sorted(found.items(), key=lambda item: item[0], reverse=True)}
 
 
-def _entry(values: Mapping[str, Any], timing: Timing, extras: Mapping[str, Any]) -> Entry:
-    columns: dict[str, Any] = {name: values[name] for name in _PLAIN}
-    columns |= {name: recanonical(values[name], empty=empty) for name, empty in _JSON.items()}
-    columns |= {name: values[name] or None for name in _TEXT_OR_NONE}
-    columns |= {name: aware(values[name]) for name in _MOMENTS}
-    return Entry(timing=timing, **columns, **extras)
+def _entry(row: tuple[Any, ...], managed: tuple[str, tuple[str, str, bool, str]] | None) -> Entry:
+    *values, timing = row
+    columns: dict[str, Any] = dict(zip(_COLUMNS[: len(values)], values, strict=True))
+    del columns["pk"]
+    columns |= {name: recanonical(columns[name], empty=empty) for name, empty in _JSON.items()}
+    columns |= {name: columns[name] or None for name in _TEXT_OR_NONE}
+    columns |= {name: aware(columns[name]) for name in ("expires", "start_time")}
+    columns |= dict(zip(EXTRAS, managed[1], strict=True)) if managed else {}
+    return Entry(timing=timing, **columns)
 
 
 def _timings(kind: str, using: str) -> dict[int, Timing]:
@@ -136,7 +182,7 @@ def _interval(row: Mapping[str, Any]) -> Timing:
 
 def _crontab(row: Mapping[str, Any]) -> Timing:
     try:
-        return timings.from_crontab(crontab(**{name: row[name] for name in CRONTAB_FIELDS}), zone=str(row["timezone"]))
+        return spellings.from_texts(*(row[name] for name in CRONTAB_FIELDS), zone=str(row["timezone"]))
     except (ParseException, ValueError, TypeError):
         return Unreadable("crontab " + " ".join(row[name] for name in CRONTAB_FIELDS))
 
@@ -144,7 +190,7 @@ def _crontab(row: Mapping[str, Any]) -> Timing:
 def _solar(row: Mapping[str, Any]) -> Timing:
     if row["event"] not in dict(SOLAR_SCHEDULES) or abs(row["latitude"]) > 90 or abs(row["longitude"]) > 180:
         return Unreadable(f"solar {row['event']} at {row['latitude']}, {row['longitude']}")
-    return Solar(row["event"], timings.degrees(row["latitude"]), timings.degrees(row["longitude"]))
+    return Solar(row["event"], spellings.degrees(row["latitude"]), spellings.degrees(row["longitude"]))
 
 
 def _clocked(row: Mapping[str, Any]) -> Timing:

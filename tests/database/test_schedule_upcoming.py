@@ -14,7 +14,7 @@ from celery.schedules import crontab, solar
 from cronsim import CronSim
 from django_celery_beat.clockedschedule import clocked
 
-from maintenance.schedules import timings, transitions, upcoming
+from maintenance.schedules import spellings, transitions, upcoming
 from maintenance.schedules.timings import Crontab
 
 CHANGING = ("America/New_York", "Europe/Berlin", "Australia/Lord_Howe")
@@ -40,7 +40,7 @@ def written(chance: random.Random, *, both_days: bool = False, month: str = "") 
 
 def timing_of(text: str, zone: str) -> Crontab:
     minute, hour, day, month, weekday = text.split()
-    return timings.from_crontab(crontab(minute, hour, weekday, day, month), zone=zone)
+    return spellings.from_crontab(crontab(minute, hour, weekday, day, month), zone=zone)
 
 
 def changes(zone: str) -> list[datetime]:
@@ -123,10 +123,10 @@ NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
     ],
 )
 def test_each_kind_names_its_next_runs(value: Any, following: list[datetime]) -> None:
-    assert list(islice(upcoming.runs(timings.of(value, zone="UTC"), NOON), 2)) == following
+    assert list(islice(upcoming.runs(spellings.of(value, zone="UTC"), NOON), 2)) == following
 
 
 def test_the_sun_sets_once_a_day() -> None:
-    first, second = islice(upcoming.runs(timings.of(solar("sunset", 52.52, 13.405), zone="UTC"), NOON), 2)
+    first, second = islice(upcoming.runs(spellings.of(solar("sunset", 52.52, 13.405), zone="UTC"), NOON), 2)
     assert NOON < first < NOON + timedelta(hours=4)
     assert timedelta(hours=23) < second - first < timedelta(hours=25)

@@ -1,5 +1,6 @@
 """Plans written to the tables: in bulk, once, and only what is ours."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ from celery.schedules import crontab, solar
 from django.core.checks import Warning, run_checks
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
+from django.db.models import Case, When
 from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -24,7 +26,7 @@ from django_celery_beat.schedulers import ModelEntry
 
 from maintenance.conf import Schedule
 from maintenance.models import ManagedSchedule
-from maintenance.schedules import apply, declared, listing, plan, reset, select, stored, timings
+from maintenance.schedules import apply, declared, listing, plan, reset, select, spellings, stored
 from maintenance.schedules.plan import Plan
 from tests.celery import app
 
@@ -83,7 +85,7 @@ def test_beat_sends_what_was_declared() -> None:
         "expires": 3600,
         "headers": {"periodic_task_name": "crontab"},
     }
-    assert timings.of(entries["crontab"].schedule, zone="") == timings.of(crontab(minute=15, hour=3), zone="UTC")
+    assert spellings.of(entries["crontab"].schedule, zone="") == spellings.of(crontab(minute=15, hour=3), zone="UTC")
     assert entries["solar"].options["priority"] == 3
     assert entries["clocked"].options["expires"] == LATER + timedelta(days=1)
 
@@ -97,6 +99,51 @@ def test_a_second_run_writes_nothing_and_both_read_six_times(django_assert_num_q
     assert (PeriodicTasks.last_change(), mark) == (NOW, NOW)
     with django_assert_num_queries(6):
         sync({f"n{number}": add(schedule=number + 1) for number in range(50)})
+
+
+def test_the_quick_look_finds_what_the_long_one_finds() -> None:
+    """Whatever of a row or of what we remember is changed by hand is seen, and whatever the settings change."""
+    extras = {"clocked": Schedule(misfire="all", ping="https://example.com/"), "zoned": Schedule(start_time=LATER)}
+    sync(EVERY_KIND, extras=extras)
+    declaration = declared.parse(EVERY_KIND, zone=ZoneInfo("UTC"), tasks={"app.add"}, extras=extras)
+    hour = IntervalSchedule.objects.create(every=1, period="hours")
+    other = Case(When(one_off=True, then=False), default=True)
+    columns = {
+        "task": "b",
+        "args": "[9]",
+        "kwargs": '{"z": 1}',
+        "headers": '{"b": 1}',
+        "queue": "z",
+        "exchange": "z",
+        "routing_key": "z",
+        "priority": 9,
+        "expires": NOW,
+        "expire_seconds": 1,
+        "one_off": other,
+        "enabled": False,
+        "start_time": NOW,
+        "description": "z",
+        "crontab": None,
+        "last_run_at": NOW,
+        "interval": hour,
+        "name": "x",
+    }
+    kept = {"fingerprint": "z", "options": {"a": 1}, "misfire": "skip", "no_overlap": True, "ping": "z"}
+    edits: list[tuple[type[Any], dict[str, Any]]] = [(PeriodicTask, {name: value}) for name, value in columns.items()]
+    edits += [(ManagedSchedule, {name: value}) for name, value in kept.items()]
+    for name in EVERY_KIND:
+        for model, changes in edits:
+            with transaction.atomic():
+                rows = model._default_manager.filter(name=name)
+                rows.update(**changes)
+                tables = stored.read(using="default")
+                quick = plan.diff(declaration.entries, tables)
+                assert quick == plan.diff(declaration.entries, replace(tables, marks={}))
+                transaction.set_rollback(True)
+    tables = stored.read(using="default")
+    for entry in declaration.entries:
+        for changed in (replace(entry, args="[7]"), replace(entry, description="new"), replace(entry, start_time=NOW)):
+            assert len(plan.diff([changed], tables, only=[entry.name]).update) == 1
 
 
 def test_a_bulk_change_takes_the_same_queries_for_few_and_many_and_marks_once(

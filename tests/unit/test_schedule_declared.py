@@ -12,13 +12,13 @@ from django_celery_beat.clockedschedule import clocked
 from kombu import Exchange, Queue
 
 from maintenance.conf import Schedule
-from maintenance.schedules import declared, timings
+from maintenance.schedules import added, declared, gather, spellings
 from maintenance.schedules.declared import Declaration, Fault
 from maintenance.schedules.entries import Entry
 from maintenance.schedules.timings import Interval
 
 BERLIN = ZoneInfo("Europe/Berlin")
-SCHEDULES = timings.USABLE
+SCHEDULES = spellings.USABLE
 IDS = "Pass ids and plain values."
 EVERY_MINUTE = Interval(60_000_000)
 
@@ -273,7 +273,7 @@ def test_settings_app_conf_and_add_periodic_task_are_read_alike() -> None:
         sender.add_periodic_task(crontab(minute=1), ping.s(), name="from a signal", queue="q")
 
     app.add_periodic_task(7.0, ping.s(), name="from a call")
-    found = declared.read(app, extras={})
+    found = gather.read(app, extras={})
     assert found.errors == ()
     assert [(entry.name, str(entry.timing), entry.queue) for entry in found.entries] == [
         ("from conf", "every 5s", None),
@@ -282,33 +282,64 @@ def test_settings_app_conf_and_add_periodic_task_are_read_alike() -> None:
     ]
 
 
-def test_two_apps_that_add_one_name() -> None:
-    app = Celery("doubled", broker="memory://", set_as_current=False)
+HIDDEN = "two places add an entry of this name, and one hides the other. Rename one of them."
 
-    @app.task(name="doubled.ping")
+
+@pytest.mark.parametrize("finalized", [False, True])
+@pytest.mark.parametrize("moment", ["on_after_configure", "on_after_finalize"])
+def test_two_apps_that_add_one_name(moment: str, finalized: bool) -> None:
+    """Also when Celery had read everything before anybody asked."""
+    app = Celery("doubled", broker="memory://", set_as_current=False)
+    app.conf.beat_schedule = {"settings": {"task": "doubled.ping", "schedule": 5}}
+
+    @app.task(name="doubled.ping", shared=False)
     def ping() -> None:
         """Stand in for a task."""
 
-    @app.on_after_finalize.connect
+    signal = getattr(app, moment)
+
     def one(sender: Celery, **kwargs: Any) -> None:
-        sender.add_periodic_task(5, ping.s(), name="same")
-        sender.add_periodic_task(5, ping.s(), name="fine")
+        for name in ("same", "fine", "settings"):
+            sender.add_periodic_task(5, ping.s(), name=name)
 
-    @app.on_after_finalize.connect
     def other(sender: Celery, **kwargs: Any) -> None:
-        sender.add_periodic_task(6, ping.s(), name="same")
+        for name, seconds in (("same", 6), ("fine", 5)):
+            sender.add_periodic_task(seconds, ping.s(), name=name)
 
+    signal.connect(one)
+    signal.connect(other)
+
+    if finalized:
+        assert app.tasks["doubled.ping"]
+        assert str(app.conf.beat_schedule["same"]["schedule"]) == "6"
     for _ in range(2):
-        assert [str(fault) for fault in declared.read(app, extras={}).errors] == [
-            "same: two places add an entry of this name, and one hides the other. Rename one of them."
-        ]
+        found = [str(fault) for fault in gather.read(app, extras={}).errors]
+        assert found == [f"settings: {HIDDEN}", f"same: {HIDDEN}"]
+
+
+def test_two_entries_that_were_added_before_the_settings_were_read() -> None:
+    app = Celery("early", broker="memory://", set_as_current=False)
+
+    @app.task(name="early.ping", shared=False)
+    def ping() -> None:
+        """Stand in for a task."""
+
+    for seconds in (5, 6):
+        app.add_periodic_task(seconds, ping.s(), name="same")
+    assert [str(fault) for fault in gather.read(app, extras={}).errors] == [f"same: {HIDDEN}"]
+
+
+def test_noticing_once_is_enough() -> None:
+    before = Celery._add_periodic_task  # type: ignore[attr-defined] # the stubs leave private methods out
+    added.watch()
+    assert Celery._add_periodic_task is before  # type: ignore[attr-defined]
 
 
 def test_celerys_own_cleanup_is_declared_where_results_pile_up() -> None:
     def names(**conf: Any) -> list[str]:
         app = Celery("cleaning", broker="memory://", set_as_current=False)
         app.conf.update(conf)
-        return [entry.name for entry in declared.read(app, extras={}).entries]
+        return [entry.name for entry in gather.read(app, extras={}).entries]
 
     assert names() == names(result_backend="django-db", result_expires=None) == []
     assert names(result_backend="cache+memory://") == [], "it expires them by itself"

@@ -12,7 +12,7 @@ from maintenance.schedules.plan import Conflict, Plan, Update, diff
 from maintenance.schedules.stored import RETIRED, Record, Row, Stored
 from maintenance.schedules.timings import Interval
 
-MINUTE = Entry(name="it", task="app.add", timing=Interval(60_000_000), description="")
+MINUTE = Entry(name="it", task="app.add", timing=Interval(60_000_000))
 HOUR = replace(MINUTE, timing=Interval(3_600_000_000))
 DAY = replace(MINUTE, timing=Interval(86_400_000_000))
 OFF = replace(MINUTE, enabled=False)
@@ -106,11 +106,13 @@ def test_what_the_table_has_no_column_for_is_never_a_conflict() -> None:
 
 def test_a_description_and_a_start_are_a_persons_business_unless_the_code_names_them() -> None:
     by_hand = replace(MINUTE, description="by hand", start_time=datetime(2030, 1, 1, tzinfo=UTC))
-    silent = replace(MINUTE, description=None)
-    assert diff([silent], stored(by_hand, it=applied(silent))) == Plan(unchanged=1)
+    assert diff([MINUTE], stored(by_hand, it=applied(MINUTE))) == Plan(unchanged=1)
     named = replace(MINUTE, description="by code")
-    assert diff([silent], stored(named, it=applied(named))).update == (
-        Update(1, MINUTE, {"description": ("by code", "")}),
+    assert diff([named], stored(MINUTE, it=applied(MINUTE))).update == (
+        Update(1, named, {"description": (None, "by code")}),
+    )
+    assert diff([MINUTE], stored(named, it=applied(named))).update == (
+        Update(1, MINUTE, {"description": ("by code", None)}),
     )
 
 

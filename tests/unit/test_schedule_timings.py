@@ -11,12 +11,13 @@ from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.models import CrontabSchedule
 from django_celery_beat.tzcrontab import TzAwareCrontab
 
-from maintenance.schedules import timings
-from maintenance.schedules.timings import CRONTAB_FIELDS, Clocked, Interval, Solar, UnusableTiming
+from maintenance.schedules import spellings
+from maintenance.schedules.spellings import UnusableTiming
+from maintenance.schedules.timings import CRONTAB_FIELDS, Clocked, Interval, Solar
 
 
 def crontab_texts(**given: Any) -> tuple[str, ...]:
-    return timings.from_crontab(crontab(**given), zone="UTC").texts
+    return spellings.from_crontab(crontab(**given), zone="UTC").texts
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def crontab_texts(**given: Any) -> tuple[str, ...]:
     ],
 )
 def test_an_interval_is_written_in_whole_numbers(value: Any, columns: dict[str, Any], words: str) -> None:
-    found = timings.of(value, zone="UTC")
+    found = spellings.of(value, zone="UTC")
     assert isinstance(found, Interval)
     assert (found.columns, str(found)) == (columns, words)
 
@@ -71,7 +72,7 @@ def test_an_interval_is_written_in_whole_numbers(value: Any, columns: dict[str, 
 )
 def test_what_no_table_can_hold_is_refused(value: Any, problem: str) -> None:
     with pytest.raises(UnusableTiming) as refused:
-        timings.of(value, zone="UTC")
+        spellings.of(value, zone="UTC")
     assert refused.value.args[0] == problem
 
 
@@ -108,14 +109,14 @@ def test_a_crontab_is_written_the_way_the_table_takes_it(given: dict[str, Any], 
     ],
 )
 def test_cron_text_and_words_are_read(text: str, words: str) -> None:
-    assert str(timings.of(text, zone="Europe/Berlin")) == words
+    assert str(spellings.of(text, zone="Europe/Berlin")) == words
 
 
 def test_two_spellings_of_one_meaning_are_equal_and_zones_differ() -> None:
-    hours = timings.of(crontab(minute=0, hour="*/12"), zone="UTC")
-    assert hours == timings.of(crontab(minute="0", hour="0,12"), zone="UTC")
-    assert hash(hours) == hash(timings.of(crontab(minute="0", hour=[0, 12]), zone="UTC"))
-    assert hours != timings.of(crontab(minute=0, hour="*/12"), zone="Europe/Berlin")
+    hours = spellings.of(crontab(minute=0, hour="*/12"), zone="UTC")
+    assert hours == spellings.of(crontab(minute="0", hour="0,12"), zone="UTC")
+    assert hash(hours) == hash(spellings.of(crontab(minute="0", hour=[0, 12]), zone="UTC"))
+    assert hours != spellings.of(crontab(minute=0, hour="*/12"), zone="Europe/Berlin")
     assert str(hours) == "crontab 0 */12 * * * UTC"
 
 
@@ -123,28 +124,29 @@ def test_whatever_is_written_means_the_same_and_passes_the_models_own_checks() -
     chance = random.Random(17)
     for _ in range(150):
         given: dict[str, Any] = {}
-        for name, (low, size, _validate) in CRONTAB_FIELDS.items():
+        for name, (size, _validate) in CRONTAB_FIELDS.items():
+            low = 1 if name in ("day_of_month", "month_of_year") else 0
             numbers = sorted(chance.sample(range(low, low + size), chance.randint(1, size)))
-            spellings = ["*", f"*/{chance.randint(1, size - 1)}", numbers, set(numbers), ",".join(map(str, numbers))]
-            given[name] = chance.choice(spellings)
+            written = ["*", f"*/{chance.randint(1, size - 1)}", numbers, set(numbers), ",".join(map(str, numbers))]
+            given[name] = chance.choice(written)
         try:
             asked = crontab(**given)
         except ValueError:  # a date that never comes
             continue
-        found = timings.from_crontab(asked, zone="UTC")
+        found = spellings.from_crontab(asked, zone="UTC")
         texts = dict(zip(CRONTAB_FIELDS, found.texts, strict=True))
-        assert timings.from_crontab(crontab(**texts), zone="UTC") == found
+        assert spellings.from_crontab(crontab(**texts), zone="UTC") == found
         CrontabSchedule(**texts, timezone=ZoneInfo("UTC")).full_clean()
 
 
 def test_a_crontab_with_its_own_zone_keeps_it() -> None:
-    found = timings.of(TzAwareCrontab(minute="5", tz=ZoneInfo("Asia/Tokyo")), zone="UTC")
+    found = spellings.of(TzAwareCrontab(minute="5", tz=ZoneInfo("Asia/Tokyo")), zone="UTC")
     assert str(found) == "crontab 5 * * * * Asia/Tokyo"
 
 
 def test_sun_and_clock_are_held_too() -> None:
-    assert timings.of(solar("sunset", 52.52, 13.405), zone="UTC") == Solar(
-        "sunset", timings.degrees("52.520000"), timings.degrees("13.405")
+    assert spellings.of(solar("sunset", 52.52, 13.405), zone="UTC") == Solar(
+        "sunset", spellings.degrees("52.520000"), spellings.degrees("13.405")
     )
     moment = datetime(2030, 1, 2, 3, 4, tzinfo=ZoneInfo("Europe/Berlin"))
-    assert timings.of(clocked(moment), zone="UTC") == Clocked(datetime(2030, 1, 2, 2, 4, tzinfo=UTC))
+    assert spellings.of(clocked(moment), zone="UTC") == Clocked(datetime(2030, 1, 2, 2, 4, tzinfo=UTC))

@@ -56,10 +56,10 @@ class Command(BaseCommand):
 
 def _declared_zones() -> dict[str, str]:
     """Return the zone of each declared crontab; nothing where the project has no Celery app."""
-    from maintenance.schedules import declared
+    from maintenance.schedules import gather
 
     try:
-        return declared.zones(declared.read(celery_app().app, extras=conf.get().schedules))
+        return gather.zones(gather.read(celery_app().app, extras=conf.get().schedules))
     except ConfigurationError:
         return {}
 

@@ -36,10 +36,10 @@ class Command(BaseCommand):
 
     def handle(self, *, app: str | None, database: str, json: bool, interactive: bool, **options: Any) -> None:
         require_beat_tables()
-        from maintenance.schedules import apply, declared, plan, report, select, stored
+        from maintenance.schedules import apply, gather, plan, report, select, stored
 
         only, looking = options["only"], options["dry_run"] or options["check"]
-        declaration = declared.read(celery_app(app).app, extras=conf.get().schedules).only(only)
+        declaration = gather.read(celery_app(app).app, extras=conf.get().schedules).only(only)
         for warning in declaration.warnings:
             self.comment(f"Warning: {warning}")
         tables = stored.read(using=database) if not declaration.errors else stored.Stored()
