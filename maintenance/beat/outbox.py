@@ -8,7 +8,8 @@ from collections.abc import Callable
 from . import ledger
 from .leader import Leader
 from .ledger import Record
-from .sending import BrokerTrouble, Sender
+from .line import BrokerTrouble
+from .sending import Sender
 
 logger = logging.getLogger("maintenance.beat")
 

@@ -15,14 +15,15 @@ from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from .. import conf, process
-from . import ledger
+from . import database, ledger
 from .choosing import Chooser
 from .entries import Entries
 from .leader import Alone, Leader
 from .ledger import NotLeading
+from .line import BrokerTrouble
 from .outbox import Outbox
 from .rows import Entry, aware
-from .sending import BrokerTrouble, Sender
+from .sending import Sender
 from .watchdog import Watchdog
 
 logger = logging.getLogger("maintenance.beat")
@@ -33,6 +34,8 @@ RETRY = 1.0
 READ_ALL_EVERY = 300
 LONGEST_PAUSE = 5
 LAST_SENDS = 1
+# For one answer of the broker.
+SHORTEST_WAIT, LONGEST_WAIT = 1.0, 5.0
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
@@ -48,18 +51,28 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         super().__init__(*args, **kwargs)
         self.max_interval: float = kwargs.get("max_interval") or self.app.conf.beat_max_loop_interval or LONGEST_PAUSE
         self._pause: float = min(self.max_interval, self._conf.lease_ttl.total_seconds() / 6)
-        folder = process.environment().get("MAINTENANCE_RUN_DIR")
-        self._watchdog = Watchdog(
-            limit=max(60.0, 2.0 * self.max_interval), heartbeat=Path(folder, "beat") if folder else None
-        )
+        self._watchdog = self._guarded()
         self._entries = Entries(
             self._using, self._report, zone=self.app.timezone, cleanup=bool(self.app.conf.result_expires)
         )
         self._chooser = Chooser(self.app, self._conf, self._entries, self._report)
-        self._outbox = Outbox(Sender(self.app), leader=self._leader, using=self._using, pulse=self._watchdog.pulse)
+        sender = Sender(self.app, patience=max(SHORTEST_WAIT, min(LONGEST_WAIT, self._leader.patience)))
+        self._outbox = Outbox(sender, leader=self._leader, using=self._using, pulse=self._watchdog.pulse)
         self._mark: datetime | None = None
         self._read_at = float("-inf")
         self._said = ""
+
+    def _guarded(self) -> Watchdog:
+        """Return a watchdog that also frees a tick from a database that does not answer: the lease is lost by then."""
+        connection = connections[self._using]
+        database.bound(connection, self._leader.patience)
+        folder = process.environment().get("MAINTENANCE_RUN_DIR")
+        return Watchdog(
+            limit=max(60.0, 2.0 * self.max_interval),
+            heartbeat=Path(folder, "beat") if folder else None,
+            nudge=lambda: database.cut(connection),
+            patience=max(LONGEST_WAIT, self._leader.ttl.total_seconds()),
+        )
 
     def setup_schedule(self) -> None:
         """Write nothing: the tables are sync_schedules' and the admin's. Watch once beat has started."""

@@ -1,53 +1,30 @@
-"""Sending recorded messages over one connection, which never waits for ever and is renewed after an error."""
-
-from typing import Any
+"""Sending recorded messages over one line."""
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from .ledger import Record
-
-BrokerTrouble = (OperationalError, OSError)
-# Seconds. Where the project sets nothing, Redis clients wait for ever.
-_PATIENCE = 5
-_NO_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+from .line import BrokerTrouble, Line, PublishersBlocked
 
 
 class Sender:
-    """One connection and producer to the broker, opened when needed."""
+    """Sends messages to the broker over a line that is opened when needed and renewed after an error."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, *, patience: float) -> None:
         self._app = app
-        self._connection: Any = None
-        self._producer: Any = None
+        self._line = Line(app, patience=patience)
 
     def open(self) -> None:
         """Connect unless connected. Raises BrokerTrouble."""
-        if self._producer is not None:
-            return
-        given: Any = self._app.conf
-        options = {**_NO_RETRY, **(given.broker_transport_options or {})}
-        connection: Any = self._app.connection_for_write()
-        if connection.transport.driver_type == "redis":
-            options = {"socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE, **options}
-        connection.transport_options = options
-        self._connection = connection
-        try:
-            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
-            self._producer = self._app.amqp.Producer(connection, auto_declare=False)
-            _ = self._producer.channel
-        except BaseException:
-            self.close()
-            raise
+        self._line.open()
 
     def send(self, record: Record) -> None:
-        """Publish a message once. Raises BrokerTrouble, after which the connection is closed, or what is wrong with it.
+        """Publish a message once. Raises BrokerTrouble, after which another line is opened, or what is wrong with it.
 
         Nothing is retried here: the record stays until it is sent.
         """
-        self.open()
+        producer = self._line.open()
         message = record.message
-        options = {**message["options"], "task_id": record.task_id, "retry": False, "producer": self._producer}
+        options = {**message["options"], "task_id": record.task_id, "retry": False, "producer": producer}
         options["headers"] = {**options["headers"], "celery_beat_task": True}
         task = self._app.tasks.get(message["task"])
         try:
@@ -55,16 +32,13 @@ class Sender:
                 task.apply_async(message["args"], message["kwargs"], **options)
             else:
                 self._app.send_task(message["task"], message["args"], message["kwargs"], **options)
+        except PublishersBlocked:
+            raise
         except (*BrokerTrouble, KeyboardInterrupt, SystemExit):
             # Also when a signal interrupts: half a command may have been written.
-            self.close()
+            self._line.drop()
             raise
 
     def close(self) -> None:
         """Close the connection; the next message opens another."""
-        connection, self._connection, self._producer = self._connection, None, None
-        if connection is not None:
-            try:
-                connection.release()
-            except Exception:  # noqa: BLE001 - a broken connection may fail to close in any way; it is given up anyhow
-                return
+        self._line.close()
