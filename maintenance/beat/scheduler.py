@@ -65,13 +65,14 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
     def _guarded(self) -> Watchdog:
         """Return a watchdog that also frees a tick from a database that does not answer: the lease is lost by then."""
         connection = connections[self._using]
-        database.bound(connection, self._leader.patience)
+        patience = max(LONGEST_WAIT, self._leader.ttl.total_seconds())
+        database.bound(connection, connecting=self._leader.patience, answering=patience)
         folder = process.environment().get("MAINTENANCE_RUN_DIR")
         return Watchdog(
             limit=max(60.0, 2.0 * self.max_interval),
             heartbeat=Path(folder, "beat") if folder else None,
             nudge=lambda: database.cut(connection),
-            patience=max(LONGEST_WAIT, self._leader.ttl.total_seconds()),
+            patience=patience,
         )
 
     def setup_schedule(self) -> None:

@@ -14,8 +14,8 @@ EXIT_CODE = 70
 class Watchdog:
     """Watches the ticks of a loop from a thread of its own. Times are in seconds.
 
-    After ``patience`` without a tick it calls ``nudge``, once, which says whether it did anything; after ``limit`` it
-    ends the process.
+    After ``patience`` without a tick it calls ``nudge`` until that says that it did something. After ``limit``
+    it ends the process.
     """
 
     def __init__(
@@ -65,6 +65,8 @@ class Watchdog:
                 sys.stderr.flush()
                 self._end(EXIT_CODE)
                 return
-            if silent > self._patience and not nudged and self._nudge():
+            if silent <= self._patience:
+                nudged = False
+            elif not nudged and self._nudge():
+                nudged = True
                 sys.stderr.write(f"beat: no tick for {silent:.0f} s. The database connection was cut.\n")
-            nudged = silent > self._patience
