@@ -73,6 +73,12 @@ class LockHeld(MaintenanceError):
     hint = "Wait until it is done; the lock expires by itself at {expires}."
 
 
+class AlreadyDone(MaintenanceError):
+    """{name!r} was already done by {holder!r}, at {finished}."""
+
+    exit_code = 4
+
+
 class Unavailable(MaintenanceError):
     """{service} is unavailable: {reason}."""
 

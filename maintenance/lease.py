@@ -1,16 +1,17 @@
 """Leases: one holder a name, for a while. The database's clock decides, so that hosts need not agree on time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from .errors import LockHeld
+from .errors import AlreadyDone, LockHeld
 from .models import Lease
 
 
@@ -31,11 +32,24 @@ def acquire(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: 
 
     The same holder takes over its own lease, so that a redelivered task goes on where its first run was killed.
     """
-    until = _after(ttl)
-    rows = Lease.objects.using(using)
     free_or_ours = Q(expires__lte=Now()) | Q(holder=holder)
-    claim = {"holder": holder, "reason": reason, "since": Now(), "expires": until}
-    taken = rows.filter(free_or_ours, name=name).update(**claim, generation=F("generation") + 1)
+    return _take(free_or_ours, name, holder=holder, ttl=ttl, reason=reason, using=using)
+
+
+def acquire_once(
+    name: str, *, holder: str, ttl: timedelta, takeover: bool, reason: str = "", using: str = DEFAULT_DB_ALIAS
+) -> bool:
+    """Take the lease; not for a holder that has finished, nor, without ``takeover``, for one that still holds it."""
+    over = Q(expires__lte=Now())
+    unfinished = Q(holder=holder, finished__isnull=True)
+    allowed = (over & ~Q(holder=holder)) | (unfinished if takeover else unfinished & over)
+    return _take(allowed, name, holder=holder, ttl=ttl, reason=reason, using=using)
+
+
+def _take(allowed: Q, name: str, *, holder: str, ttl: timedelta, reason: str, using: str) -> bool:
+    rows = Lease.objects.using(using)
+    claim = {"holder": holder, "reason": reason, "since": Now(), "expires": _after(ttl), "finished": None}
+    taken = rows.filter(allowed, name=name).update(**claim, generation=F("generation") + 1)
     if taken:
         return True
     try:
@@ -63,6 +77,18 @@ def end(name: str, *, holder: str, using: str = DEFAULT_DB_ALIAS) -> bool:
     return bool(Lease.objects.using(using).filter(name=name, holder=holder).update(expires=Now()))
 
 
+def finish(name: str, *, holder: str, using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Give the lease up and remember until the next one that its work was done; return False when it was not ours."""
+    ours = Lease.objects.using(using).filter(name=name, holder=holder)
+    return bool(ours.update(expires=Now(), finished=Now()))
+
+
+def finished(name: str, *, holder: str, using: str = DEFAULT_DB_ALIAS) -> datetime | None:
+    """Return when ``holder``, the last one of ``name``, finished its work; None for any other."""
+    rows = Lease.objects.using(using).filter(name=name, holder=holder)
+    return rows.values_list("finished", flat=True).first()
+
+
 def find(name: str, *, using: str = DEFAULT_DB_ALIAS) -> Holding | None:
     """Return the unexpired lease ``name``, or None."""
     row = Lease.objects.using(using).filter(name=name, expires__gt=Now()).first()
@@ -74,15 +100,12 @@ def find(name: str, *, using: str = DEFAULT_DB_ALIAS) -> Holding | None:
 @contextmanager
 def held(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     """Hold the lease for the length of a block. Raises LockHeld, which names the holder."""
-    if not acquire(name, holder=holder, ttl=ttl, reason=reason, using=using):
-        other = find(name, using=using)
-        if other is not None or not acquire(name, holder=holder, ttl=ttl, reason=reason, using=using):
-            raise LockHeld(
-                name=name,
-                holder=other.holder if other else "another process",
-                since=other.since.isoformat(timespec="seconds") if other else "just now",
-                expires=other.expires.isoformat(timespec="seconds") if other else "its end",
-            )
+
+    def take() -> bool:
+        return acquire(name, holder=holder, ttl=ttl, reason=reason, using=using)
+
+    if not take():
+        _explain(name, take, using)
     try:
         yield
     finally:
@@ -90,21 +113,78 @@ def held(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: str
 
 
 @contextmanager
+def held_once(
+    name: str, *, holder: str, ttl: timedelta, takeover: bool, reason: str = "", using: str = DEFAULT_DB_ALIAS
+) -> Iterator[None]:
+    """Hold the lease for a block that runs once a holder. Raises LockHeld, AlreadyDone.
+
+    What was killed or failed runs again. ``takeover``: the holder's earlier run, if any, is known to be dead.
+    One row a name is kept: a holder is forgotten once another one has had the lease.
+    """
+
+    def take() -> bool:
+        return acquire_once(name, holder=holder, ttl=ttl, takeover=takeover, reason=reason, using=using)
+
+    if not take():
+        done = finished(name, holder=holder, using=using)
+        if done is not None:
+            raise AlreadyDone(name=name, holder=holder, finished=done.isoformat(timespec="seconds"))
+        _explain(name, take, using)
+    try:
+        yield
+    except BaseException:
+        release(name, holder=holder, using=using)
+        raise
+    finish(name, holder=holder, using=using)
+
+
+def _explain(name: str, take: Callable[[], bool], using: str) -> None:
+    """Raise LockHeld with what is known of the holder; return when it has just left and ``take`` succeeds."""
+    other = find(name, using=using)
+    if other is None and take():
+        return
+    raise LockHeld(
+        name=name,
+        holder=other.holder if other else "another process",
+        since=other.since.isoformat(timespec="seconds") if other else "just now",
+        expires=other.expires.isoformat(timespec="seconds") if other else "its end",
+    )
+
+
+@contextmanager
 def patient(seconds: float, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """A transaction whose statements wait at most ``seconds`` for other people's locks, then raise DatabaseError."""
+    """A transaction whose statements wait at most ``seconds`` for other people's locks, then raise DatabaseError.
+
+    After an error an SQLite or MariaDB connection keeps that patience until it is closed.
+    """
     connection = connections[using]
     milliseconds = max(1, round(seconds * 1000))
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
-        elif connection.vendor == "mysql":
-            cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", [max(1, round(seconds))])
+    usual = _wait_for_locks(connection, milliseconds)
     with transaction.atomic(using=using):
         if connection.vendor == "postgresql":
             # LOCAL: behind a pooler the next transaction may be another client's.
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = {milliseconds}; SET LOCAL statement_timeout = {milliseconds}")
         yield
+    if usual is not None:
+        _wait_for_locks(connection, usual)
+
+
+def _wait_for_locks(connection: BaseDatabaseWrapper, milliseconds: int) -> int | None:
+    """Set how long statements wait, and return how long they did; None where that belongs to the transaction."""
+    known = {
+        "sqlite": ("PRAGMA busy_timeout", "PRAGMA busy_timeout = {}", 1),
+        # In whole seconds, from 1 up.
+        "mysql": ("SELECT @@innodb_lock_wait_timeout", "SET SESSION innodb_lock_wait_timeout = {}", 1000),
+    }
+    if connection.vendor not in known:
+        return None
+    ask, change, unit = known[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(ask)
+        before = int(cursor.fetchone()[0]) * unit
+        cursor.execute(change.format(max(1, round(milliseconds / unit))))
+    return before
 
 
 def _after(ttl: timedelta) -> Combinable:

@@ -13,6 +13,9 @@ class Lease(models.Model):
     since = models.DateTimeField(_("since"))
     expires = models.DateTimeField(_("expires"), db_index=True)
     generation = models.PositiveBigIntegerField(_("generation"), default=1)
+    finished = models.DateTimeField(
+        _("finished"), null=True, help_text=_("When its holder's work was done: it is then not done again.")
+    )
 
     class Meta:
         verbose_name = _("lease")

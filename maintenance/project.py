@@ -74,8 +74,17 @@ def discover(app: Celery) -> bool:
 
 def on_redis(app: Celery) -> bool:
     """Return whether ``app``'s broker is Redis or Valkey, by whichever of kombu's names. Connects to nothing."""
+    return _driver(app) == "redis"
+
+
+def tells_redelivery(app: Celery) -> bool:
+    """Return whether messages of ``app``'s broker say that they are delivered again. Connects to nothing."""
+    return _driver(app) in ("redis", "amqp")
+
+
+def _driver(app: Celery) -> str:
     transport: Any = Connection(app.conf.broker_write_url or app.conf.broker_url).transport
-    return bool(transport.driver_type == "redis")
+    return str(transport.driver_type)
 
 
 def masked(url: object) -> str:

@@ -1,7 +1,7 @@
 """The maintenance verbs as Celery tasks: time limit, overlap lock, JSON-able result.
 
-A task holds the lock of its name as its own id, so that the redelivery of a killed run takes it over. They name no
-queue: routing is the project's.
+A task holds the lock of its name as its own id: the redelivery of a killed run takes it over, and a message that comes
+twice is dropped. They name no queue: routing is the project's.
 """
 
 from dataclasses import asdict
@@ -14,9 +14,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from . import caches as caches_verb
-from . import conf, lease, results, sessions
+from . import conf, lease, project, results, sessions
 from .backups import create, destination
-from .errors import LockHeld
+from .errors import AlreadyDone, LockHeld
 
 Answer = dict[str, Any]
 # How long a lock outlives its task's time limit.
@@ -34,11 +34,20 @@ class Alone(Task):  # type: ignore[type-arg] # generic in its stubs only
         """Do the work as the holder of the lock."""
         # Task.__call__ begins a request of its own, which would hide the id of the worker's.
         work = super().__call__ if self.request.called_directly else self.run
+        lock = lease.held_once(
+            self.name,
+            holder=_holder(self),
+            ttl=_ttl(self),
+            takeover=_redelivered(self),
+            reason=f"task {self.name}",
+        )
         try:
-            with lease.held(self.name, holder=_holder(self), ttl=_ttl(self), reason=f"task {self.name}"):
+            with lock:
                 return work(*args, **kwargs)
         except LockHeld as held:
             return {"skipped": held.message, "holder": held.facts["holder"], "since": held.facts["since"]}
+        except AlreadyDone as done:
+            return {"skipped": done.message, "finished": done.facts["finished"]}
 
 
 @shared_task(name="maintenance.clear_cache", bind=True, base=Alone, soft_time_limit=240, time_limit=300)
@@ -83,6 +92,11 @@ def clear_sessions(self: "Task[Any, Any]") -> Answer:
 
 def _holder(task: "Task[Any, Any]") -> str:
     return task.request.id or f"called directly {uuid4()}"
+
+
+def _redelivered(task: "Task[Any, Any]") -> bool:
+    """Return whether an earlier run of this id, if there is one, is dead: its message came back, or nobody can tell."""
+    return bool((task.request.delivery_info or {}).get("redelivered")) or not project.tells_redelivery(task.app)
 
 
 def _ttl(task: "Task[Any, Any]") -> timedelta:

@@ -88,16 +88,17 @@ def _let_in(user: str, folder: Path) -> None:
 
 
 class Valkey(Server):
-    """A private valkey-server (or redis-server) on a free port, without persistence."""
+    """A private valkey-server (or redis-server) on a free port, without persistence unless ``options`` ask for it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         binary = find_server()
         if binary is None:
             missing("valkey-server or redis-server")
         self.port = free_port()
         folder.mkdir(parents=True, exist_ok=True)
+        listening = ["--port", str(self.port), "--bind", "127.0.0.1"]
         super().__init__(
-            [str(binary), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
+            [str(binary), *listening, "--save", "", "--dir", str(folder), *options],
             log=folder / "valkey.log",
         )
         self.url = f"redis://127.0.0.1:{self.port}/0"
@@ -244,10 +245,15 @@ class RabbitMQ(Server):
         }
         super().__init__([found], log=folder / "rabbitmq.out", env=environment)
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
+        self.rabbitmqctl = str(Path(found).with_name("rabbitmqctl"))
 
     def start(self) -> None:
         super().start()
         self.wait_until(lambda: accepts(self.port))
+
+    def control(self, *args: str) -> None:
+        """Run rabbitmqctl on this server."""
+        subprocess.run([self.rabbitmqctl, *args], check=True, env=self.env, cwd=self.log.parent, capture_output=True)
 
     def stop(self, signum: int = signal.SIGTERM, seconds: float = 30) -> None:
         super().stop(signum, seconds)

@@ -100,7 +100,7 @@ def _advance(choices: Sequence[Choice], naive: bool, using: str) -> None:
     connection = connections[using]
     last_run_at = PeriodicTask._meta.get_field("last_run_at")
     table, *columns = map(connection.ops.quote_name, (PeriodicTask._meta.db_table, "last_run_at", "total_run_count"))
-    sql = f"UPDATE {table} SET {columns[0]} = %s, {columns[1]} = {columns[1]} + %s WHERE id = %s"  # noqa: S608
+    sql = f"UPDATE {table} SET {columns[0]} = %s, {columns[1]} = {columns[1]} + %s WHERE id = %s"  # noqa: S608 - names of our own models, quoted
     values = [
         (
             last_run_at.get_db_prep_save(_stored(choice.send[-1], naive), connection),

@@ -14,7 +14,11 @@ from ..errors import MaintenanceError, Unavailable
 from ..models import ManagedSchedule
 from ..schedules import select
 from . import messages
-from .sending import BrokerTrouble, Sender
+from .line import BrokerTrouble
+from .sending import Sender
+
+# Seconds for one answer of the broker.
+PATIENCE = 5.0
 
 
 class Unsendable(MaintenanceError):
@@ -55,7 +59,7 @@ def send(name: str, *, app: Celery, broker: str, using: str) -> Sent:
         message = messages.of(row, _kept(name, using))
     except ValueError as error:
         raise Unsendable(name=name, reason=error) from error
-    sender = Sender(app)
+    sender = Sender(app, patience=PATIENCE)
     try:
         outcome = sender.publish(message)
     except BrokerTrouble as error:

@@ -2,10 +2,8 @@
 
 import logging
 import time
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +14,29 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from .. import conf, process, results
-from ..misfire import Policy
+from .. import conf, process
 from ..schedules.moments import aware
-from . import due, ledger
-from .due import Overdue
+from . import database, ledger
+from .choosing import Chooser
 from .entries import Entries
 from .leader import Alone, Leader
-from .ledger import Choice, NotLeading, Record
+from .ledger import NotLeading
+from .line import BrokerTrouble
+from .outbox import Outbox
 from .rows import Entry
-from .sending import BrokerTrouble, Sender
+from .sending import Sender
 from .watchdog import Watchdog
 
 logger = logging.getLogger("maintenance.beat")
 
 RECORDED_AT_ONCE = 500
-MARKED_AT_ONCE = 50
 # Seconds.
-MARK_EVERY = 0.1
 RETRY = 1.0
 READ_ALL_EVERY = 300
 LONGEST_PAUSE = 5
 LAST_SENDS = 1
+# For one answer of the broker.
+SHORTEST_WAIT, LONGEST_WAIT = 1.0, 5.0
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
@@ -53,18 +52,28 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         super().__init__(*args, **kwargs)
         self.max_interval: float = kwargs.get("max_interval") or self.app.conf.beat_max_loop_interval or LONGEST_PAUSE
         self._pause: float = min(self.max_interval, self._conf.lease_ttl.total_seconds() / 6)
+        self._watchdog = self._guarded()
         self._entries = Entries(
             self._using, self._report, zone=self.app.timezone, cleanup=bool(self.app.conf.result_expires)
         )
-        self._sender = Sender(self.app)
-        self._unsent: deque[Record] = deque()
-        self._sent: list[str] = []
+        self._chooser = Chooser(self.app, self._conf, self._entries, self._report)
+        sender = Sender(self.app, patience=max(SHORTEST_WAIT, min(LONGEST_WAIT, self._leader.patience)))
+        self._outbox = Outbox(sender, leader=self._leader, using=self._using, pulse=self._watchdog.pulse)
         self._mark: datetime | None = None
         self._read_at = float("-inf")
         self._said = ""
+
+    def _guarded(self) -> Watchdog:
+        """Return a watchdog that also frees a tick from a database that does not answer: the lease is lost by then."""
+        connection = connections[self._using]
+        patience = max(LONGEST_WAIT, self._leader.ttl.total_seconds())
+        database.bound(connection, connecting=self._leader.patience, answering=patience)
         folder = process.environment().get("MAINTENANCE_RUN_DIR")
-        self._watchdog = Watchdog(
-            limit=max(60.0, 2.0 * self.max_interval), heartbeat=Path(folder, "beat") if folder else None
+        return Watchdog(
+            limit=max(60.0, 2.0 * self.max_interval),
+            heartbeat=Path(folder, "beat") if folder else None,
+            nudge=lambda: database.cut(connection),
+            patience=patience,
         )
 
     def setup_schedule(self) -> None:
@@ -113,7 +122,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         self._watchdog.stop()
         for last in (False, True):
             try:
-                self._flush()
+                self._outbox.mark()
                 if self._led:
                     self._send(seconds=LAST_SENDS)
                 self._leader.resign()
@@ -122,11 +131,11 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
                 connections[self._using].close()
                 if last:
                     logger.error("The lease was not given up (%s): the next beat leads when it expires.", error)
-        self._sender.close()
+        self._outbox.close()
 
     def _turn(self, now: datetime) -> float:
         self._watchdog.pulse()
-        self._flush()
+        self._outbox.mark()
         went_on = self._led and self._leader.sure
         self._led = False
         if not self._leader.lead():
@@ -160,8 +169,8 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
     def _begin(self) -> None:
         """Begin to lead: nothing that was read before counts, and what a former leader left is sent first."""
         self._mark, self._read_at = None, float("-inf")
-        self._unsent = deque(ledger.unsent(using=self._using))
-        left = f", {len(self._unsent)} recorded and to be sent again" if self._unsent else ""
+        count = self._outbox.load()
+        left = f", {count} recorded and to be sent again" if count else ""
         self._say(f"Leading as {self._leader.holder!r}{left}.")
 
     def _notice_changes(self, now: datetime) -> None:
@@ -175,153 +184,47 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
 
     def _dispatch(self, entries: Sequence[Entry], now: datetime) -> None:
         """Decide what is sent of ``entries``, and record it. Raises NotLeading, DatabaseError."""
-        expired = [entry for entry in entries if entry.ran or (entry.expires is not None and now >= entry.expires)]
-        if expired:
-            ledger.disable([entry.pk for entry in expired], using=self._using)
-        for entry in expired:
+        chosen = self._chooser.choose(entries, now=now)
+        if chosen.ended:
+            ledger.disable([entry.pk for entry in chosen.ended], using=self._using)
+        for entry in chosen.ended:
             self._entries.drop(entry)
-            logger.info(
-                "%r %s and is disabled.", entry.name, "ran once" if entry.ran else f"expired at {entry.expires}"
-            )
-        running = self._running([entry for entry in entries if entry.no_overlap], now)
-        choices = []
-        for entry in entries:
-            if entry not in expired and (choice := self._choose(entry, now, entry.name in running)):
-                choices.append(choice)
-        if not choices:
+        if not chosen.choices:
             return
         recorded = ledger.record(
-            choices,
+            chosen.choices,
             fence=self._leader.fence,
             patience=self._leader.patience,
             naive=not settings.USE_TZ,
             using=self._using,
         )
-        self._unsent.extend(recorded.records)
+        self._outbox.waiting.extend(recorded.records)
         for entry in recorded.stale:
             self._entries.drop(entry)
             self._read_at = float("-inf")
-        self._advance(choices)
-
-    def _advance(self, choices: Sequence[Choice]) -> None:
-        for choice in choices:
+        for choice in chosen.choices:
             if choice.entry.one_off:
                 self._entries.drop(choice.entry)
-                continue
-            self._go_on(choice.entry, choice.send[-1], recorded=True)
-
-    def _go_on(self, entry: Entry, moment: datetime, *, recorded: bool) -> None:
-        try:
-            entry.advance(moment, recorded=recorded)
-        except Exception as error:  # noqa: BLE001 - an entry whose next run cannot be computed must not stop the others
-            self._report(entry.name, error)
-            self._entries.drop(entry)
-
-    def _choose(self, entry: Entry, now: datetime, is_running: bool) -> Choice | None:
-        policy = entry.policy
-        if policy.kind == "all" and (entry.one_off or entry.no_overlap or entry.rebased):
-            policy = Policy()
-        keep = (policy.limit or self._conf.max_missed) if policy.kind == "all" else 1
-        try:
-            overdue = due.until(entry.schedule, after=entry.baseline, now=now, keep=keep)
-        except Exception as error:  # noqa: BLE001 - as in _go_on
-            self._report(entry.name, error)
-            self._entries.drop(entry)
-            return None
-        if not overdue.latest:
-            self._go_on(entry, entry.baseline, recorded=False)
-            return None
-        decision = due.decide(
-            self._within_deadline(entry, overdue, now),
-            policy=policy,
-            now=now,
-            late_after=self._conf.late_after,
-            most=self._conf.max_missed,
-        )
-        if decision.send and not is_running:
-            if decision.missed:
-                logger.warning("%r missed %d due times (misfire: %s).", entry.name, decision.missed, policy.kind)
-            return Choice(entry, decision.send, decision.missed)
-        why = "its previous run is unfinished" if is_running else f"too late (misfire: {policy.kind})"
-        logger.warning("%r was skipped at %s: %s.", entry.name, overdue.latest[-1].isoformat(), why)
-        if entry.one_off and not is_running:
-            ledger.disable([entry.pk], using=self._using)
-            self._entries.drop(entry)
-        else:
-            self._go_on(entry, overdue.latest[-1], recorded=False)
-        return None
-
-    def _within_deadline(self, entry: Entry, overdue: Overdue, now: datetime) -> Overdue:
-        """Leave out crontab runs that are later than Celery's own beat_cron_starting_deadline."""
-        seconds = self.app.conf.beat_cron_starting_deadline
-        if seconds is None or not hasattr(entry.schedule, "_orig_minute"):
-            return overdue
-        oldest = now - timedelta(seconds=seconds)
-        return replace(overdue, latest=tuple(at for at in overdue.latest if at >= oldest))
-
-    def _running(self, entries: Sequence[Entry], now: datetime) -> set[str]:
-        """Return the names of entries whose last run is unfinished, where results can tell."""
-        since = now - self._conf.overlap_age
-        runs = {
-            entry.name: (due.task_id(entry.name, entry.last_run_at), entry.last_run_at)
-            for entry in entries
-            if entry.last_run_at is not None and entry.last_run_at > since and self._has_results(entry)
-        }
-        return results.unfinished(runs) if runs else set()
-
-    def _has_results(self, entry: Entry) -> bool:
-        task = self.app.tasks.get(entry.task)
-        ignored = entry.options.get("ignore_result", task.ignore_result if task else self.app.conf.task_ignore_result)
-        return results.are_stored(self.app) and not ignored
+            else:
+                self._chooser.go_on(choice.entry, choice.send[-1], recorded=True)
 
     def _broker_answers(self) -> bool:
         """Return whether the broker can be reached. While it cannot, nothing is recorded: it becomes late instead."""
         try:
-            self._sender.open()
+            self._outbox.open()
         except BrokerTrouble as error:
             self._say(f"The broker cannot be used ({error}). What is due waits. Trying again.", logging.ERROR)
             return False
         return True
 
     def _send(self, *, seconds: float = float("inf")) -> bool:
-        """Send what is recorded, marking it in batches; return False when that had to stop early."""
-        marked_at = time.monotonic()
-        end = marked_at + seconds
+        """Send what is recorded; return False when that had to stop early."""
         try:
-            while self._unsent:
-                if not self._leader.sure or time.monotonic() > end:
-                    return False
-                record = self._unsent[0]
-                self._publish(record)
-                self._sent.append(record.task_id)
-                self._unsent.popleft()
-                if len(self._sent) >= MARKED_AT_ONCE or time.monotonic() - marked_at >= MARK_EVERY:
-                    self._flush()
-                    self._watchdog.pulse()
-                    marked_at = time.monotonic()
-                    if not self._leader.lead():
-                        return False
+            return self._outbox.send(seconds=seconds)
         except BrokerTrouble as error:
-            self._say(f"The broker failed ({error}). {len(self._unsent)} messages wait. Trying again.", logging.ERROR)
+            count = len(self._outbox.waiting)
+            self._say(f"The broker failed ({error}). {count} messages wait. Trying again.", logging.ERROR)
             return False
-        finally:
-            self._flush()
-        return True
-
-    def _publish(self, record: Record) -> None:
-        logger.info("Sending due task %s (%s)", record.name, record.message["task"])
-        try:
-            self._sender.send(record)
-        except BrokerTrouble:
-            raise
-        except Exception as error:  # noqa: BLE001 - one message that cannot be sent must not stop the others
-            logger.error("%r was not sent at all: %r. Correct its row.", record.name, error)
-
-    def _flush(self) -> None:
-        """Mark what was sent. Raises DatabaseError; what is unmarked is kept and not sent again by us."""
-        if self._sent:
-            ledger.mark_sent(self._sent, patience=self._leader.patience, using=self._using)
-            self._sent.clear()
 
     def _report(self, name: str, error: Exception) -> None:
         logger.error("Schedule %r cannot be used: %s. Correct its row in the admin.", name, error)

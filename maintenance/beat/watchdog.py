@@ -12,11 +12,24 @@ EXIT_CODE = 70
 
 
 class Watchdog:
-    """Watches the ticks of a loop from a thread of its own. ``limit`` is in seconds."""
+    """Watches the ticks of a loop from a thread of its own. Times are in seconds.
 
-    def __init__(self, *, limit: float, heartbeat: Path | None = None, end: Callable[[int], object] = os._exit) -> None:
+    After ``patience`` without a tick it calls ``nudge`` until that says that it did something. After ``limit``
+    it ends the process.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: float,
+        heartbeat: Path | None = None,
+        nudge: Callable[[], bool] = lambda: False,
+        patience: float = float("inf"),
+        end: Callable[[int], object] = os._exit,
+    ) -> None:
         self.limit = limit
         self._heartbeat = heartbeat
+        self._nudge, self._patience = nudge, patience
         self._end = end
         self._last = time.monotonic()
         self._stopped = threading.Event()
@@ -41,6 +54,7 @@ class Watchdog:
         self._stopped.set()
 
     def _watch(self) -> None:
+        nudged = False
         while not self._stopped.wait(min(1.0, self.limit / 4)):
             silent = time.monotonic() - self._last
             if silent > self.limit:
@@ -51,3 +65,8 @@ class Watchdog:
                 sys.stderr.flush()
                 self._end(EXIT_CODE)
                 return
+            if silent <= self._patience:
+                nudged = False
+            elif not nudged and self._nudge():
+                nudged = True
+                sys.stderr.write(f"beat: no tick for {silent:.0f} s. The database connection was cut.\n")

@@ -6,12 +6,13 @@ Where no such server exists, kombu's filesystem transport takes its place and no
 
 from .address import Embedded, embedded, filesystem_folders, find_server, socket_path
 from .folder import make_all
-from .reachability import BrokerUnreachable, alone, unreachable, wait
+from .reachability import BrokerUnreachable, alone, bounded, unreachable, wait
 
 __all__ = [
     "BrokerUnreachable",
     "Embedded",
     "alone",
+    "bounded",
     "embedded",
     "filesystem_folders",
     "find_server",

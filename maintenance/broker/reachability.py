@@ -39,7 +39,7 @@ def wait(app: Celery, *, seconds: float, say: Callable[[str], None] = lambda lin
 
 def unreachable(app: Celery) -> str | None:
     """Return why ``app``'s broker does not answer, or None when it does. Takes at most 4 s a host."""
-    connection = _connection(app)
+    connection = bounded(app)
     failures: tuple[type[BaseException], ...] = (
         *connection.connection_errors,
         *connection.channel_errors,
@@ -68,7 +68,7 @@ def alone(app: Celery) -> bool:
     """
     if not on_redis(app):
         return False
-    connection = _connection(app)
+    connection = bounded(app)
     try:
         channel: Any = connection.default_channel
         return int(channel.client.execute_command("PUBSUB", "NUMPAT")) == 0
@@ -78,8 +78,9 @@ def alone(app: Celery) -> bool:
         connection.release()
 
 
-def _connection(app: Celery) -> Connection:
+def bounded(app: Celery, *, url: str | None = None) -> Connection:
+    """Return a connection (to ``url``, else the one for sending), not yet opened, that waits at most 3 s an answer."""
     options = dict(app.conf.broker_transport_options or {})
     if on_redis(app):
         options |= {"socket_timeout": 3, "socket_connect_timeout": 3}
-    return app.connection_for_write(connect_timeout=3, transport_options=options)
+    return app.connection_for_write(url, connect_timeout=3, transport_options=options)

@@ -1,11 +1,21 @@
-"""Messages that a worker took and never acknowledged: back to their queues, the way kombu itself restores them."""
+"""Messages that a worker took and has not acknowledged, as kombu keeps them in Redis: read and returned."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
+
+
+@dataclass(frozen=True)
+class Held:
+    """An unacknowledged message and the queues that it came from: none when it cannot be read, or leads nowhere."""
+
+    tag: str
+    message: dict[str, Any]
+    queues: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -16,6 +26,18 @@ class Returned:
     left: tuple[str, ...] = ()
 
 
+def held(app: Celery, channel: Any) -> Iterator[Held]:
+    """Read what all workers of a Redis broker hold; nothing on a transport that cannot tell. One may come twice."""
+    if not (hasattr(channel, "unacked_key") and hasattr(channel, "conn_or_acquire")):
+        return
+    _know_exchanges(app, channel)
+    routes: dict[tuple[str, str], tuple[str, ...]] = {}
+    with channel.conn_or_acquire() as client:
+        # HSCAN is a command that kombu's client does not prefix by itself.
+        for tag, entry in client.hscan_iter(channel.global_keyprefix + channel.unacked_key, count=100):
+            yield _held(channel, bytes_to_str(tag), entry, routes)
+
+
 def return_all(app: Celery, *, url: str) -> Returned:
     """Return every unacknowledged message behind ``url`` to its queue, the oldest to be consumed first.
 
@@ -24,21 +46,19 @@ def return_all(app: Celery, *, url: str) -> Returned:
     """
     with app.connection_for_write(url) as connection:
         channel: Any = connection.channel()
-        _know_exchanges(app, channel)
+        returnable = {each.tag: bool(each.queues) for each in held(app, channel)}
+        left = {tag for tag, whole in returnable.items() if not whole}
         with channel.conn_or_acquire() as client:
-            # HKEYS is a command that kombu's client does not prefix by itself.
-            tags = {bytes_to_str(tag) for tag in client.hkeys(channel.global_keyprefix + channel.unacked_key)}
             newest_first = [bytes_to_str(tag) for tag in client.zrange(channel.unacked_index_key, 0, -1, desc=True)]
-            left = {tag for tag in tags if not _returnable(channel, client.hget(channel.unacked_key, tag))}
             for tag in left:
                 # kombu drops such a message, or its worker dies of it, once its time in the index is over.
                 client.zrem(channel.unacked_index_key, tag)
-            for tag in [*newest_first, *sorted(tags.difference(newest_first))]:
+            for tag in [*newest_first, *sorted(returnable.keys() - set(newest_first))]:
                 if tag not in left:
                     channel.qos.restore_by_tag(tag, client)
             # A worker killed while restoring leaves its mutex behind, which would stop others for 5 minutes.
             client.delete(channel.unacked_mutex_key)
-    return Returned(len(tags) - len(left), tuple(sorted(left)))
+    return Returned(len(returnable) - len(left), tuple(sorted(left)))
 
 
 def _know_exchanges(app: Celery, channel: Any) -> None:
@@ -48,13 +68,15 @@ def _know_exchanges(app: Celery, channel: Any) -> None:
             queue.exchange(channel).declare()
 
 
-def _returnable(channel: Any, entry: bytes) -> bool:
-    """Return whether kombu can restore this message. It drops those that it cannot."""
+def _held(channel: Any, tag: str, entry: bytes, routes: dict[tuple[str, str], tuple[str, ...]]) -> Held:
+    """Return a message with its queues. It has none when kombu would drop it instead of restoring it."""
     try:
-        payload, exchange, routing_key = loads(bytes_to_str(entry))
-        payload["headers"].get("redelivered")
-        payload["properties"]["delivery_info"].get("redelivered")
-        queues = channel._lookup(exchange, routing_key)
+        message, exchange, routing_key = loads(bytes_to_str(entry))
+        message["headers"].get("redelivered")
+        message["properties"]["delivery_info"].get("redelivered")
+        if (exchange, routing_key) not in routes:
+            routes[exchange, routing_key] = tuple(channel._lookup(exchange, routing_key))
     except (ValueError, TypeError, LookupError, AttributeError):
-        return False
-    return bool(queues) and all(queues)
+        return Held(tag, {}, ())
+    queues = routes[exchange, routing_key]
+    return Held(tag, message, queues if all(queues) else ())

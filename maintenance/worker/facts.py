@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeVar
 
 from maintenance.host import Hosting
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,8 @@ class Project:
     memory_per_child: int = 150_000_000
     database_connections: int | None = None
     grace: timedelta | None = None
+
+
+def first(*sources: tuple[Value | None, str]) -> tuple[Value | None, str]:
+    """Return the first value that is given (not None) with its source; else None and no source."""
+    return next((given for given in sources if given[0] is not None), (None, ""))

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from maintenance.conf import Profile
 from maintenance.errors import ConfigurationError
 from maintenance.units import human_duration, human_size
 
 from . import sizing
-from .facts import Asked, Machine, Project
+from .facts import Asked, Machine, Project, first
 
 POOLS = ("prefork", "threads", "solo", "eventlet", "gevent")
 RUNTIME = "maintenance.worker.runtime"
@@ -76,13 +75,6 @@ def plan(asked: Asked, *, machine: Machine, project: Project, profile: Profile |
     grace, grace_reason = _grace(asked.grace, profile.grace, machine, project)
     window = max(1.0, grace - 5) if grace >= 10 else grace / 2
     per_child, per_child_reason = sizing.memory_per_child(pool, memory, memory_reason, concurrency, project)
-    environment = _environment(pool, window, asked)
-    chosen = {
-        "queues": queues if queues != project.queues else (),
-        "hostname": asked.hostname or profile.hostname,
-        "loglevel": asked.loglevel,
-        "spawn": pool == "prefork" and machine.platform == "darwin",
-    }
     return WorkerPlan(
         pool=pool,
         concurrency=concurrency,
@@ -90,8 +82,20 @@ def plan(asked: Asked, *, machine: Machine, project: Project, profile: Profile |
         grace_seconds=grace,
         window_seconds=window,
         max_memory_per_child_kib=per_child,
-        argv=_argv(machine.python, project.app, pool, concurrency, per_child, window, asked.celery_args, **chosen),
-        env=environment,
+        argv=_argv(
+            python=machine.python,
+            app=project.app,
+            pool=pool,
+            concurrency=concurrency,
+            queues=queues if queues != project.queues else (),
+            hostname=asked.hostname or profile.hostname,
+            loglevel=asked.loglevel or "INFO",
+            per_child=per_child,
+            spawn=pool == "prefork" and machine.platform == "darwin",
+            window=window,
+            extra=asked.celery_args,
+        ),
+        env=_environment(pool, window, asked),
         reasons={
             "pool": pool_reason,
             "concurrency": concurrency_reason,
@@ -118,12 +122,9 @@ def profile_named(name: str | None, profiles: Mapping[str, Profile]) -> Profile:
 
 
 def _pool(flag: str | None, of_profile: str | None, machine: Machine, project: Project) -> tuple[str, str]:
-    sources = ((flag, "--pool"), (of_profile, "the profile"), (project.pool, "CELERY_WORKER_POOL"))
-    for name, source in sources:
-        if name and name != "auto":
-            return _usable_pool(name, machine), f"asked for by {source}"
-        if name == "auto":
-            break
+    name, source = first((flag, "--pool"), (of_profile, "the profile"), (project.pool, "CELERY_WORKER_POOL"))
+    if name and name != "auto":
+        return _usable_pool(name, machine), f"asked for by {source}"
     if machine.platform == "linux":
         return "prefork", "Linux: processes use every CPU and honour every limit"
     if machine.platform == "darwin":
@@ -153,26 +154,22 @@ def _usable_pool(name: str, machine: Machine) -> str:
 def _queues(
     flag: tuple[str, ...] | None, of_profile: tuple[str, ...] | None, project: Project
 ) -> tuple[tuple[str, ...], str]:
-    chosen, reason = (flag, "-Q") if flag else (of_profile, "the profile")
-    if not chosen:
+    chosen, source = first((flag or None, "-Q"), (of_profile or None, "the profile"))
+    if chosen is None:
         return project.queues, "all declared queues"
     unknown = [queue for queue in chosen if queue not in project.queues]
     if unknown and not project.creates_missing_queues:
         raise QueueNotDeclared(queue=unknown[0], declared=", ".join(project.queues))
-    return chosen, f"asked for by {reason}"
+    return chosen, f"asked for by {source}"
 
 
 def _grace(
     flag: timedelta | None, of_profile: timedelta | None, machine: Machine, project: Project
 ) -> tuple[float, str]:
-    sources = (
-        (flag, "--grace"),
-        (of_profile, "the profile"),
-        (project.grace, 'MAINTENANCE["WORKER"]["GRACE"]'),
-    )
-    for value, source in sources:
-        if value is not None:
-            return value.total_seconds(), source
+    setting = (project.grace, 'MAINTENANCE["WORKER"]["GRACE"]')
+    chosen, source = first((flag, "--grace"), (of_profile, "the profile"), setting)
+    if chosen is not None:
+        return chosen.total_seconds(), source
     if machine.hosting is not None:
         return machine.hosting.grace.total_seconds(), machine.hosting.reason
     return DEFAULT_GRACE.total_seconds(), "no known host: the usual time between SIGTERM and SIGKILL"
@@ -183,7 +180,6 @@ def _environment(pool: str, window: float, asked: Asked) -> dict[str, str]:
     # survives the cold shutdown that it means: elsewhere a running task would be failed and acknowledged.
     environment = {
         "REMAP_SIGTERM": "SIGQUIT" if pool == "prefork" else "",
-        "MAINTENANCE_WORKER_POOL": pool,
         # At its start Celery would run Django's system checks and drop their findings: time and memory for nothing.
         "CELERY_SKIP_CHECKS": "1",
     }
@@ -195,26 +191,30 @@ def _environment(pool: str, window: float, asked: Asked) -> dict[str, str]:
 
 
 def _argv(
+    *,
     python: str,
     app: str,
     pool: str,
     concurrency: int,
+    queues: tuple[str, ...],
+    hostname: str | None,
+    loglevel: str,
     per_child: int | None,
+    spawn: bool,
     window: float,
     extra: tuple[str, ...],
-    **chosen: Any,
 ) -> tuple[str, ...]:
     # "processes" is prefork's other name: Celery lets CELERY_WORKER_POOL override a plain "prefork".
     name = "processes" if pool == "prefork" else pool
     argv = [python, "-m", "celery", "-A", app, "worker", "--pool", name, "--concurrency", str(concurrency)]
-    argv += ["--loglevel", chosen["loglevel"] or "INFO", "--include", RUNTIME]
-    if chosen["queues"]:
-        argv += ["--queues", ",".join(chosen["queues"])]
-    if chosen["hostname"]:
-        argv += ["--hostname", chosen["hostname"]]
+    argv += ["--loglevel", loglevel, "--include", RUNTIME]
+    if queues:
+        argv += ["--queues", ",".join(queues)]
+    if hostname:
+        argv += ["--hostname", hostname]
     if per_child is not None:
         argv += ["--max-memory-per-child", str(per_child)]
-    if chosen["spawn"]:
+    if spawn:
         argv += ["--pool-start-method", "spawn"]
     argv += extra
     if pool == "prefork" and not any(option.startswith("worker_soft_shutdown_timeout=") for option in extra):

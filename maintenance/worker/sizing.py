@@ -2,9 +2,9 @@
 
 from maintenance.conf import Profile
 from maintenance.errors import ConfigurationError
-from maintenance.units import human_size
+from maintenance.units import human_size, whole
 
-from .facts import Asked, Machine, Project
+from .facts import Asked, Machine, Project, first
 
 GREEN = ("eventlet", "gevent")
 # Tasks on these pools wait for the network rather than compute.
@@ -20,13 +20,9 @@ class BadConcurrency(ConfigurationError):
 
 def memory_limit(flag: int | None, of_profile: int | None, machine: Machine) -> tuple[int | None, str]:
     """Return the memory of the whole worker in bytes (None: not limited) and where that comes from."""
-    if flag is not None:
-        return flag, "--max-memory"
-    if of_profile is not None:
-        return of_profile, "the profile"
-    if machine.memory_limit is not None:
-        return machine.memory_limit, "the cgroup"
-    return None, "no limit found"
+    sources = ((flag, "--max-memory"), (of_profile, "the profile"), (machine.memory_limit, "the cgroup"))
+    size, source = first(*sources)
+    return size, source or "no limit found"
 
 
 def concurrency(
@@ -35,23 +31,17 @@ def concurrency(
     """Return how many tasks run at a time, and why. Raises BadConcurrency."""
     if pool == "solo":
         return 1, "solo runs one task at a time"
-    sources = (
+    value, source = first(
         (asked.concurrency, "asked for by -c"),
         (profile.concurrency, "asked for by the profile"),
         (project.concurrency, "CELERY_WORKER_CONCURRENCY"),
     )
-    for value, source in sources:
-        if value is not None and str(value).lower() != "auto":
-            return _number(value), source
-        if value is not None:
-            break
-    return _automatic(pool, memory, machine, project)
-
-
-def _number(value: int | str) -> int:
-    if not str(value).isdecimal() or int(value) < 1:
-        raise BadConcurrency(value=value)
-    return int(value)
+    if value is None or str(value).lower() == "auto":
+        return _automatic(pool, memory, machine, project)
+    try:
+        return whole(str(value)), source
+    except ValueError as error:
+        raise BadConcurrency(value=value) from error
 
 
 def _automatic(pool: str, memory: int | None, machine: Machine, project: Project) -> tuple[int, str]:

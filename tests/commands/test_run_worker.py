@@ -65,7 +65,6 @@ def test_a_dry_run_in_json_is_one_document(run: Run) -> None:
         ],
         "env": {
             "REMAP_SIGTERM": "",
-            "MAINTENANCE_WORKER_POOL": "threads",
             "CELERY_SKIP_CHECKS": "1",
             "MAINTENANCE_WORKER_WINDOW": "25",
         },

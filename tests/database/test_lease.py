@@ -1,12 +1,14 @@
 """Leases: one holder a name, decided by the database's clock."""
 
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models import F
 
 from maintenance import lease
-from maintenance.errors import LockHeld
+from maintenance.errors import AlreadyDone, LockHeld
 from maintenance.models import Lease
 
 pytestmark = pytest.mark.django_db
@@ -76,5 +78,69 @@ def test_a_held_block_refuses_the_second_and_names_the_first() -> None:
 
 def test_a_failing_block_gives_its_lease_up() -> None:
     with pytest.raises(ZeroDivisionError), lease.held("backup", holder="a", ttl=MINUTE):
-        1 / 0  # noqa: B018
+        1 / 0  # noqa: B018 - it shall raise
     assert lease.find("backup") is None
+
+
+def once(holder: str, *, takeover: bool = False) -> AbstractContextManager[None]:
+    return lease.held_once("backup", holder=holder, ttl=MINUTE, takeover=takeover)
+
+
+@pytest.mark.parametrize("takeover", [False, True])
+def test_what_is_done_is_not_done_again_by_the_same_holder(takeover: bool) -> None:
+    with once("task-1"):
+        assert lease.finished("backup", holder="task-1") is None
+    done = lease.finished("backup", holder="task-1")
+    assert done is not None
+    with pytest.raises(AlreadyDone) as caught, once("task-1", takeover=takeover):
+        pytest.fail("the block must not run")
+    assert (str(caught.value), caught.value.exit_code) == (
+        f"'backup' was already done by 'task-1', at {done.isoformat(timespec='seconds')}.",
+        4,
+    )
+    assert lease.find("backup") is None, "it is free for others"
+
+
+def test_another_holder_makes_a_finished_one_forgotten() -> None:
+    for holder in ("task-1", "task-2", "task-1"):
+        with once(holder):
+            assert lease.finished("backup", holder=holder) is None
+    assert list(Lease.objects.values_list("name", "holder", "generation")) == [("backup", "task-1", 3)]
+
+
+def test_what_still_goes_on_is_taken_over_only_when_its_run_is_known_to_be_dead() -> None:
+    assert lease.acquire_once("backup", holder="task-1", ttl=MINUTE, takeover=False)
+    with pytest.raises(LockHeld) as caught, once("task-1"):
+        pytest.fail("the block must not run")
+    assert caught.value.facts["holder"] == "task-1"
+    with once("task-1", takeover=True):
+        pass
+    assert lease.finished("backup", holder="task-1") is not None
+
+
+def test_what_was_killed_runs_again_once_its_lease_is_over() -> None:
+    assert lease.acquire_once("backup", holder="task-1", ttl=MINUTE, takeover=False)
+    expire("backup")
+    with once("task-1"):
+        pass
+    assert lease.finished("backup", holder="task-1") is not None
+
+
+def test_what_failed_runs_again() -> None:
+    with pytest.raises(ZeroDivisionError), once("task-1"):
+        1 / 0  # noqa: B018 - it shall raise
+    with once("task-1"):
+        pass
+    assert lease.finished("backup", holder="task-1") is not None
+
+
+def test_patience_lasts_as_long_as_its_transaction() -> None:
+    def timeout() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout")
+            return int(cursor.fetchone()[0])
+
+    before = timeout()
+    with lease.patient(1.5):
+        assert timeout() == 1500
+    assert timeout() == before != 1500

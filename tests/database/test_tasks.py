@@ -69,6 +69,44 @@ def test_the_redelivery_of_the_same_id_takes_the_lock_over() -> None:
     assert lease.find("maintenance.clear_sessions") is None
 
 
+def test_an_id_that_has_finished_is_dropped() -> None:
+    name = "maintenance.clear_sessions"
+    done = {"engine": "django.contrib.sessions.backends.db", "deleted": 0, "batches": 0}
+    assert tasks.clear_sessions.apply(task_id="this id").get() == done
+    finished = lease.finished(name, holder="this id")
+    assert finished is not None
+    at = finished.isoformat(timespec="seconds")
+    assert tasks.clear_sessions.apply(task_id="this id").get() == {
+        "skipped": f"{name!r} was already done by 'this id', at {at}.",
+        "finished": at,
+    }
+    assert tasks.clear_sessions.apply(task_id="next id").get() == done
+
+
+@pytest.mark.parametrize(
+    ("broker", "redelivered", "runs"),
+    [
+        ("redis://", False, False),
+        ("redis://", True, True),
+        ("amqp://", False, False),
+        ("amqp://", True, True),
+        ("filesystem://", False, True),  # cannot tell, and work is not to be lost
+    ],
+)
+def test_a_repeat_while_the_first_run_goes_on_is_dropped_where_the_broker_tells_it_from_a_redelivery(
+    monkeypatch: pytest.MonkeyPatch, broker: str, redelivered: bool, runs: bool
+) -> None:
+    task: Any = tasks.clear_sessions
+    # The app of the moment: other tests make apps too.
+    monkeypatch.setattr(task.app.conf, "broker_url", broker)
+    lease.acquire("maintenance.clear_sessions", holder="this id", ttl=timedelta(minutes=5))
+    task.push_request(id="this id", delivery_info={"redelivered": redelivered}, called_directly=False)
+    answer = task()
+    task.pop_request()
+    assert ("deleted" in answer) is runs
+    assert (lease.find("maintenance.clear_sessions") is None) is runs
+
+
 def test_the_lock_outlives_the_time_limit_by_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[lease.Holding | None] = []
     task: Any = tasks.clear_sessions
@@ -107,7 +145,7 @@ def test_backup_answers_with_the_manifests(settings: Any, sqlite_file: Add, tmp_
     settings.MAINTENANCE = {
         "BACKUPS": {"ROOT": tmp_path / "backups", "DATABASES": ["archive"], "STORAGE": "elsewhere", "KEEP_LAST": 1}
     }
-    first, second = (tasks.backup.apply(task_id="this id").get() for _ in range(2))
+    first, second = (tasks.backup.apply(task_id=name).get() for name in ("one id", "another id"))
     assert json.loads(json.dumps(second)) == second
     assert second["destination"] == str(tmp_path / "backups")
     assert [one["removed"] for one in second["backups"]] == [[first["backups"][0]["id"]]]

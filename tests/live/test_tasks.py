@@ -38,7 +38,7 @@ def ask(project: Project, statement: str, *values: str) -> list[Any]:
 
 
 def holders(project: Project) -> dict[str, str]:
-    return dict(ask(project, "SELECT name, holder FROM maintenance_lease"))
+    return dict(ask(project, "SELECT name, holder FROM maintenance_lease WHERE finished IS NULL"))
 
 
 def manifests(project: Project) -> list[dict[str, Any]]:

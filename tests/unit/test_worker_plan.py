@@ -42,7 +42,7 @@ def test_the_whole_plan_on_linux() -> None:
             *("/venv/bin/python", "-m", "celery", "-A", "proj", "worker", "--pool", "processes", "--concurrency", "4"),
             *("--loglevel", "INFO", "--include", "maintenance.worker.runtime", "worker_soft_shutdown_timeout=25"),
         ),
-        env={"REMAP_SIGTERM": "SIGQUIT", "MAINTENANCE_WORKER_POOL": "prefork", "CELERY_SKIP_CHECKS": "1"},
+        env={"REMAP_SIGTERM": "SIGQUIT", "CELERY_SKIP_CHECKS": "1"},
         reasons={
             "pool": "Linux: processes use every CPU and honour every limit",
             "concurrency": "4 CPUs available (the smallest limit)",
@@ -82,7 +82,6 @@ def test_the_whole_plan_with_every_flag() -> None:
         ),
         env={
             "REMAP_SIGTERM": "",
-            "MAINTENANCE_WORKER_POOL": "threads",
             "CELERY_SKIP_CHECKS": "1",
             "MAINTENANCE_WORKER_WINDOW": "55",
             "MAINTENANCE_WORKER_BURST": "5",
