@@ -1,5 +1,8 @@
 """Leases: one holder a name, for a while. The database's clock decides, so that hosts need not agree on time."""
 
+import os
+import secrets
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +16,11 @@ from django.db.models.functions import Now
 
 from .errors import AlreadyDone, LockHeld
 from .models import Lease
+
+
+def this_process() -> str:
+    """Return a holder that no other process is: host, process id and a random part."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def apply(plan: Plan, *, stored: Stored, using: str, now: datetime) -> None:
 
     last_run_at, total_run_count and date_changed of existing rows are kept, so that long intervals keep their baseline.
     """
-    if not (plan.pending or plan.own or plan.forget):
+    if not plan.writes:
         return
     with transaction.atomic(using=using):
         made = {record.made for record in stored.owned.values() if record.made}

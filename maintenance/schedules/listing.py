@@ -82,6 +82,15 @@ def schedules(
     return listed
 
 
+def narrowed(found: list[Listed], *, late: bool, failed: bool, source: str | None) -> list[Listed]:
+    """Return those that are late, whose last run failed, and of one source, where that is asked for."""
+    return [
+        each
+        for each in found
+        if (each.late or not late) and (each.failed or not failed) and (not source or each.source == source)
+    ]
+
+
 def _source(record: Record | None, entry: Entry) -> Source:
     return "code" if record and not (record.retired and entry.enabled) else "admin"
 

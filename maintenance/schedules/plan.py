@@ -58,6 +58,11 @@ class Plan:
         """Whether a schedule would change, so that beat must look again."""
         return bool(self.create or self.update or self.disable or self.delete)
 
+    @property
+    def writes(self) -> bool:
+        """Whether anything would be written, be it only what we remember."""
+        return bool(self.pending or self.own or self.forget)
+
 
 @dataclass
 class _Findings:

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+from .. import units
 from ..errors import MaintenanceError
-from .declared import Declaration, Fault
+from .declared import Fault
 from .entries import Entry
 from .plan import Changes, Conflict, Plan
+from .sync import Look
 
 _CURES = {
     "unmanaged": "a schedule of this name that is not ours is left alone{changes}. "
@@ -24,19 +26,15 @@ class Conflicts(MaintenanceError):
     """{count} in conflict; nothing was written.{conflicts}"""
 
 
-def refuse(declaration: Declaration) -> None:
-    """Raise UnusableEntries, which lists every fault, when there is one."""
-    if declaration.errors:
-        names = {fault.name for fault in declaration.errors}
-        count = "1 entry" if len(names) == 1 else f"{len(names)} entries"
-        raise UnusableEntries(count=count, faults="".join(f"\n? {fault}" for fault in declaration.errors))
-
-
-def refuse_conflicts(plan: Plan) -> None:
-    """Raise Conflicts, which lists every conflict, when there is one."""
-    if plan.conflicts:
-        count = "1 schedule is" if len(plan.conflicts) == 1 else f"{len(plan.conflicts)} schedules are"
-        raise Conflicts(count=count, conflicts="".join(f"\n{_conflict(each)}" for each in plan.conflicts))
+def refuse(seen: Look) -> None:
+    """Raise UnusableEntries, which lists every fault, or Conflicts where they count as errors."""
+    errors, conflicts = seen.declaration.errors, seen.plan.conflicts
+    if errors:
+        count = units.counted(len({fault.name for fault in errors}), "entry", "entries")
+        raise UnusableEntries(count=count, faults="".join(f"\n? {fault}" for fault in errors))
+    if conflicts and seen.wishes.on_conflict == "error":
+        count = units.counted(len(conflicts), "schedule is", "schedules are")
+        raise Conflicts(count=count, conflicts="".join(f"\n{_conflict(each)}" for each in conflicts))
 
 
 def explain(plan: Plan, *, dry_run: bool) -> list[str]:
@@ -55,8 +53,9 @@ def explain(plan: Plan, *, dry_run: bool) -> list[str]:
     ]
 
 
-def document(plan: Plan, declaration: Declaration) -> dict[str, Any]:
+def document(seen: Look) -> dict[str, Any]:
     """Return the plan as sync_schedules --json prints it (after schema_version)."""
+    plan, declaration = seen.plan, seen.declaration
     return {
         "create": [_facts(entry) for entry in plan.create],
         "update": [{"name": update.entry.name, "changes": _pairs(update.changes)} for update in plan.update],

@@ -3,12 +3,14 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
+from .. import lease, units
 from . import apply as writing
-from . import select, stored, upcoming
+from . import select, stored, sync, upcoming
 from .plan import Plan, Update
 from .stored import Row, Stored
 from .timings import Crontab
@@ -32,6 +34,16 @@ class Resets:
     moves: tuple[Move, ...] = ()
     only: tuple[str, ...] | None = None
     writes: tuple[Plan, Stored] = field(default=(Plan(), Stored()), repr=False)
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """The names of those that something happens to."""
+        return frozenset((*self.names, *(move.name for move in self.moves)))
+
+    @property
+    def count(self) -> str:
+        """How many of those that were looked at."""
+        return f"{len(self.touched)} of {units.counted(self.selected, 'schedule')}"
 
 
 def plan(
@@ -66,13 +78,28 @@ def plan(
     )
 
 
-def apply(resets: Resets, *, using: str, now: datetime) -> int:
-    """Move, clear last_run_at, tell beat once, and return how many last runs were forgotten."""
+def explain(resets: Resets) -> list[str]:
+    """Return a line for each schedule that moves, and for each whose last run is forgotten."""
+    return [
+        *(f"~ {each.name}: {' -> '.join(each.zones)}, next run {_arrow(each.next_run)}" for each in resets.moves),
+        *(f"~ {name}: last run forgotten" for name in resets.names),
+    ]
+
+
+def document(resets: Resets) -> dict[str, Any]:
+    """Return what reset_schedules --json prints, but for ``applied``."""
+    moves = [{"name": each.name, "zone": each.zones, "next_run": each.next_run} for each in resets.moves]
+    return {"reset": list(resets.names), "moved": moves, "selected": resets.selected}
+
+
+def apply(resets: Resets, *, holder: str, using: str, now: datetime) -> int:
+    """Move, clear last_run_at, tell beat once, and return how many last runs were forgotten. Raises LockHeld."""
     if not resets.names and not resets.moves:
         return 0
     moving, tables = resets.writes
     changed = 0
-    with transaction.atomic(using=using):
+    lock = lease.held(sync.LOCK, holder=holder, ttl=sync.LOCK_LIVES_FOR, reason="reset_schedules", using=using)
+    with lock, transaction.atomic(using=using):
         writing.apply(moving, stored=tables, using=using, now=now)
         rows = PeriodicTask.objects.using(using).filter(last_run_at__isnull=False)
         if resets.only is None:
@@ -106,3 +133,7 @@ def _move(row: Row, update: Update, now: datetime) -> Move:
     before, later = row.entry.timing, update.entry.timing
     zones = tuple(each.zone for each in (before, later) if isinstance(each, Crontab))
     return Move(row.entry.name, (zones[0], zones[1]), (upcoming.after(before, now), upcoming.after(later, now)))
+
+
+def _arrow(runs: tuple[datetime | None, datetime | None]) -> str:
+    return " -> ".join(run.isoformat() if run else "never" for run in runs)

@@ -88,7 +88,7 @@ def test_what_moves_is_shown_with_its_next_run_before_and_after(run: Run) -> Non
         assert run("reset_schedules", "--from", "America/New_York", "--to", "Asia/Tokyo", "--noinput") == (
             "~ nightly: America/New_York -> Asia/Tokyo, "
             "next run 2030-01-01T08:00:00+00:00 -> 2030-01-01T18:00:00+00:00\n"
-            "Reset 1 of 1 schedules.\n",
+            "Reset 1 of 1 schedule.\n",
             "",
             0,
         )

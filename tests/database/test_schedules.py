@@ -386,7 +386,7 @@ def test_reset_clears_every_last_run_with_one_mark() -> None:
     PeriodicTask.objects.exclude(name="c").update(last_run_at=NOW)
     resets = reset.plan(now=NOW, using="default")
     assert (resets.names, resets.selected) == (("a", "b"), 3)
-    assert reset.apply(resets, using="default", now=LATER) == 2
+    assert reset.apply(resets, holder="test", using="default", now=LATER) == 2
     assert not PeriodicTask.objects.filter(last_run_at__isnull=False).exists()
     assert PeriodicTasks.last_change() == LATER
 
@@ -394,9 +394,9 @@ def test_reset_clears_every_last_run_with_one_mark() -> None:
 def test_reset_only_the_named_and_nothing_without_need() -> None:
     sync({"a": add(), "b": add()})
     PeriodicTask.objects.update(last_run_at=NOW)
-    reset.apply(reset.plan(only=["a"], now=NOW, using="default"), using="default", now=LATER)
+    reset.apply(reset.plan(only=["a"], now=NOW, using="default"), holder="test", using="default", now=LATER)
     assert dict(PeriodicTask.objects.values_list("name", "last_run_at")) == {"a": None, "b": NOW}
-    assert reset.apply(reset.plan(only=["a"], now=NOW, using="default"), using="default", now=NOW) == 0
+    assert reset.apply(reset.plan(only=["a"], now=NOW, using="default"), holder="test", using="default", now=NOW) == 0
     assert PeriodicTasks.last_change() == LATER
     with pytest.raises(select.UnknownSchedule, match=r"No schedule is named 'aa'. Did you mean 'a'\?"):
         reset.plan(only=["aa"], now=NOW, using="default")
@@ -418,7 +418,7 @@ def test_crontabs_of_ours_move_to_the_zone_that_is_declared_and_sync_agrees() ->
             (datetime(2030, 1, 2, 8, tzinfo=UTC), datetime(2030, 1, 2, 2, tzinfo=UTC)),
         ),
     )
-    reset.apply(resets, using="default", now=LATER)
+    reset.apply(resets, holder="test", using="default", now=LATER)
     row = PeriodicTask.objects.get(name="it")
     assert (str(row.crontab), row.last_run_at) == ("0 3 * * * (m/h/dM/MY/d) Europe/Berlin", None)
     assert not CrontabSchedule.objects.filter(pk=old.pk).exists(), "only we used it"
@@ -435,7 +435,7 @@ def test_with_a_zone_to_go_to_the_selected_move_whoever_made_them() -> None:
         PeriodicTask.objects.create(name=name, task="app.add", crontab=row, last_run_at=NOW)
     resets = reset.plan(leave="America/New_York", to="UTC", now=NOW, using="default")
     assert ([move.name for move in resets.moves], resets.names, resets.selected) == (["it", "theirs"], ("theirs",), 2)
-    reset.apply(resets, using="default", now=LATER)
+    reset.apply(resets, holder="test", using="default", now=LATER)
     zones = {row.name: (str(row.crontab.timezone), row.last_run_at) for row in PeriodicTask.objects.all()}
     assert zones == {"it": ("UTC", None), "theirs": ("UTC", None), "other": ("Asia/Tokyo", NOW)}
     assert reset.plan(leave="America/New_York", to="UTC", now=NOW, using="default").moves == ()

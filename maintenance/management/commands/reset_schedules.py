@@ -1,13 +1,12 @@
 """manage.py reset_schedules"""
 
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 
-from maintenance import conf, kinds
+from maintenance import conf, kinds, lease
 from maintenance.errors import ConfigurationError
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json, value
@@ -38,20 +37,17 @@ class Command(BaseCommand):
 
         how = {name: options[name] for name in ("only", "leave", "to")}
         resets = reset.plan(**how, zones=_declared_zones(), now=timezone.now(), using=database)
-        lines = [f"~ {move.name}: {' -> '.join(move.zones)}, next run {_arrow(move.next_run)}" for move in resets.moves]
-        lines += [f"~ {name}: last run forgotten" for name in resets.names]
-        touched = {*resets.names, *(move.name for move in resets.moves)}
-        count = f"{len(touched)} of {resets.selected} schedules"
-        if touched and not dry_run:
+        if resets.touched and not dry_run:
             if interactive:
-                self.comment("\n".join([*lines, f"This resets {count}. Stop beat first: it writes its own back."]))
+                ask = f"This resets {resets.count}. Stop beat first: it writes its own back."
+                self.comment("\n".join([*reset.explain(resets), ask]))
             self.confirm("Reset them?", interactive=interactive)
-            reset.apply(resets, using=database, now=timezone.now())
+            reset.apply(resets, holder=lease.this_process(), using=database, now=timezone.now())
         if json:
-            moves = [{"name": each.name, "zone": each.zones, "next_run": each.next_run} for each in resets.moves]
-            self.document(reset=list(resets.names), moved=moves, selected=resets.selected, applied=not dry_run)
+            self.document(**reset.document(resets), applied=not dry_run)
         else:
-            self.answer("\n".join([*lines, f"{'Would reset' if dry_run else 'Reset'} {count}."]))
+            did = "Would reset" if dry_run else "Reset"
+            self.answer("\n".join([*reset.explain(resets), f"{did} {resets.count}."]))
 
 
 def _declared_zones() -> dict[str, str]:
@@ -62,7 +58,3 @@ def _declared_zones() -> dict[str, str]:
         return gather.zones(gather.read(celery_app().app, extras=conf.get().schedules))
     except ConfigurationError:
         return {}
-
-
-def _arrow(runs: tuple[datetime | None, datetime | None]) -> str:
-    return " -> ".join(run.isoformat() if run else "never" for run in runs)

@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 
-from maintenance import conf
+from maintenance import conf, lease
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_app, add_json
 from maintenance.management.found import celery_app, require_beat_tables
@@ -36,31 +36,26 @@ class Command(BaseCommand):
 
     def handle(self, *, app: str | None, database: str, json: bool, interactive: bool, **options: Any) -> None:
         require_beat_tables()
-        from maintenance.schedules import apply, gather, plan, report, select, stored
+        from maintenance.schedules import gather, report, sync
 
-        only, looking = options["only"], options["dry_run"] or options["check"]
-        declaration = gather.read(celery_app(app).app, extras=conf.get().schedules).only(only)
+        looking = options["dry_run"] or options["check"]
+        wishes = sync.Wishes(**{name: options[name] for name in ("prune", "on_conflict", "adopt", "only")})
+        declaration = gather.read(celery_app(app).app, extras=conf.get().schedules).only(wishes.only)
         for warning in declaration.warnings:
             self.comment(f"Warning: {warning}")
-        tables = stored.read(using=database) if not declaration.errors else stored.Stored()
-        chosen = plan.Plan()
-        if not declaration.errors:
-            select.known(only, among=[*(entry.name for entry in declaration.entries), *tables.rows, *tables.owned])
-            how = {name: options[name] for name in ("prune", "on_conflict", "adopt")}
-            replaced = declaration.replaces_cleanup
-            chosen = plan.diff(declaration.entries, tables, only=only, replaces_cleanup=replaced, **how)
-        if json:
-            self.document(**report.document(chosen, declaration))
-        report.refuse(declaration)
-        if options["on_conflict"] == "error":
-            report.refuse_conflicts(chosen)
-        if not looking:
-            if chosen.delete and interactive:
-                self.comment("\n".join(report.explain(chosen, dry_run=True)))
-                self.confirm(f"Delete {len(chosen.delete)}?", interactive=interactive)
-            apply.apply(chosen, stored=tables, using=database, now=timezone.now())
+        seen = sync.look(declaration, wishes, using=database)
+        try:
+            report.refuse(seen)
+            if not looking:
+                if seen.plan.delete and interactive:
+                    self.comment("\n".join(report.explain(seen.plan, dry_run=True)))
+                    self.confirm(f"Delete {len(seen.plan.delete)}?", interactive=interactive)
+                seen = sync.write(seen, holder=lease.this_process(), using=database, now=timezone.now())
+        finally:
+            if json:
+                self.document(**report.document(seen))
         if not json:
-            for line in report.explain(chosen, dry_run=looking):
+            for line in report.explain(seen.plan, dry_run=looking):
                 self.answer(getattr(self.style, STYLES.get(line[:2].strip(), ""), str)(line))
-        if options["check"] and chosen.pending:
+        if options["check"] and seen.plan.pending:
             raise SystemExit(3)
