@@ -31,10 +31,12 @@ class Command:
 
 def _import_path() -> dict[str, str]:
     """Let the child import what manage.py's folder holds, whatever the current folder is."""
-    first = sys.path[0] if sys.path else ""
-    if not first or Path(first) == Path.cwd() or not Path(first, "manage.py").is_file():
+    # Not sys.path[0]: Celery puts the current folder there when it is imported.
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    folder = Path(script).resolve().parent if script else Path.cwd()
+    if folder == Path.cwd() or not (folder / "manage.py").is_file():
         return {}
-    return {"PYTHONPATH": os.pathsep.join(filter(None, [first, os.environ.get("PYTHONPATH", "")]))}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))}
 
 
 def environment() -> Mapping[str, str]:

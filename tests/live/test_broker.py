@@ -16,7 +16,8 @@ import pytest
 import redis
 from celery import Celery
 
-from maintenance.broker import embedded, find_server, socket_path
+from maintenance.broker import alone, embedded, find_server, socket_path
+from maintenance.broker.server import LINGER
 from tests.processes import Process, Project, wait_for
 from tests.servers import Server, accepts, free_port, missing
 
@@ -342,3 +343,38 @@ def tls_server() -> str:
         if found and "libssl" in subprocess.run(["ldd", found], capture_output=True, text=True).stdout:
             return found
     return missing("a redis-server or valkey-server with TLS")
+
+
+def test_the_server_is_deaf_to_stop_signals_and_waits_for_its_clients(broker: Broker) -> None:
+    first, server = broker.start()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        os.kill(server, signum)
+    with broker.client() as client:
+        assert client.ping()
+        first.send(signal.SIGTERM)
+        # A worker that finishes its task after the signal still has its broker.
+        assert client.rpush("late", "acknowledgement") == 1
+        assert (first.popen.poll(), gone(server)) == (None, False)
+    assert first.wait(seconds=30) == 0
+    assert gone(server)
+
+
+def test_a_client_that_does_not_leave_is_not_waited_for_longer_than_the_linger(broker: Broker) -> None:
+    first, server = broker.start()
+    with broker.client() as client:
+        assert client.ping()
+        asked = time.monotonic()
+        assert first.terminate(seconds=30) == 0
+        assert time.monotonic() - asked >= LINGER
+        assert gone(server)
+
+
+def test_a_worker_is_alone_where_nobody_listens_and_only_redis_can_tell(broker: Broker) -> None:
+    broker.start()
+    with Celery("client", broker=embedded(broker.folder, kind="valkey").broker_url, set_as_current=False) as app:
+        assert alone(app)
+        worker = broker.worker("-c", "1")
+        assert not alone(app)
+        assert worker.terminate() == 0
+        wait_for(lambda: alone(app), about="nobody to listen any more")
+    assert not alone(Celery("memory", broker="memory://", set_as_current=False))

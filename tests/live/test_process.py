@@ -72,7 +72,7 @@ def test_a_child_imports_what_manage_py_imports_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "manage.py").touch()
-    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr("__main__.__file__", str(tmp_path / "manage.py"), raising=False)
     monkeypatch.setenv("PYTHONPATH", "/else")
     assert process.Command(args=()).environment()["PYTHONPATH"] == os.pathsep.join([str(tmp_path), "/else"])
     monkeypatch.chdir(tmp_path)

@@ -1,5 +1,6 @@
 """SIGTERM loses nothing: on every pool, tasks longer than the grace run again after the restart."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,7 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", ["prefork", "threads", "eventlet", "gevent", "solo"])
 def test_on_rabbitmq_too(tmp_path: Path, rabbitmq: RabbitMQ, pool: str) -> None:
     trace = tmp_path / "trace"
     project = Project(
@@ -119,3 +120,27 @@ def test_tasks_shorter_than_the_window_finish_and_are_not_sent_again(traced: Tra
     again = traced.worker("--burst", "-c", "4")
     assert again.wait(seconds=25) == 0, again.output
     assert traced.names("finish") == Counter({f"t{i}": 1 for i in range(4)})
+
+
+def test_a_task_that_was_acknowledged_early_is_named_as_lost(traced: Traced) -> None:
+    traced.send("early", count=1, seconds=60)
+    worker = traced.worker("--pool", "threads", "-c", "2", "--grace", "3")
+    wait_for(lambda: traced.names("start"), about="a running task")
+    traced.send("work", count=1, seconds=60)
+    wait_for(lambda: traced.names("start")["t0"] == 2, about="two running tasks")
+    assert worker.terminate(seconds=20) == 0, worker.output
+    assert "Shutdown window of 1.5s is over: 1 running task(s) go back to the broker and run again." in worker.output
+    lost = r"Task tests\.live\.app\.tasks\.(\w+)\[[0-9a-f-]{36}\] was running, and had been acknowledged early: "
+    assert re.findall(lost + r"it is lost\. Set acks_late=True on it\.", worker.output) == ["early"]
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_a_worker_that_hangs_on_its_way_out_is_ended(tmp_path: Path, valkey: Valkey, pool: str) -> None:
+    project = Project(tmp_path / "project", settings="tests.live.projects.hangs", REDIS_URL=valkey.url)
+    try:
+        worker = project.start("run_worker", "--pool", pool, "--grace", "60")
+        worker.wait_for_line(READY, seconds=60)
+        # It would hang for ever; without running tasks it is ended after 4 s, long before the window of 55 s closes.
+        assert worker.terminate(seconds=40) == 0, worker.output
+    finally:
+        project.close()

@@ -135,3 +135,13 @@ def test_a_worker_says_its_plan_before_it_starts(project: Project) -> None:
     assert b"celery" in status, "the worker has taken manage.py's place: signals reach it directly"
     assert worker.terminate() == 0
     assert os.environ.get("SECRET_KEY", "development-only") not in worker.output
+
+
+def test_a_worker_starts_from_any_folder_without_a_pythonpath(project: Project, tmp_path: Path) -> None:
+    project.python(SEND + "work.delay('there', 0)")
+    env = {name: value for name, value in project.env.items() if name != "PYTHONPATH"}
+    args = [sys.executable, str(ROOT / "manage.py"), "run_worker", "--burst", "-P", "solo"]
+    worker = Process(args, env=env, log=tmp_path / "elsewhere.log", cwd=tmp_path)
+    project.processes.append(worker)
+    assert worker.wait(seconds=60) == 0, worker.output
+    assert finished(project) == ["there"]
