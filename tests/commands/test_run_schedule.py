@@ -31,6 +31,16 @@ def row() -> PeriodicTask:
     )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def queues() -> Iterator[None]:
+    """Forget queues that sending declares: run_worker would consume them in another test."""
+    known = dict(app.amqp.queues)
+    yield
+    for name in set(app.amqp.queues) - set(known):
+        app.amqp.queues.deselect(name)
+        del app.amqp.queues[name]
+
+
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
