@@ -37,7 +37,7 @@ def queues() -> Iterator[None]:
     known = dict(app.amqp.queues)
     yield
     for name in set(app.amqp.queues) - set(known):
-        app.amqp.queues.deselect(name)
+        app.amqp.queues.deselect([name])
         del app.amqp.queues[name]
 
 
