@@ -155,6 +155,8 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
                     self._entries.push(entry)
             if not self._send():
                 return RETRY
+            # Much may be due, and what a person edits or disables meanwhile counts at once.
+            self._notice_changes(now)
         coming = self._entries.next_due()
         if coming is None:
             return self._pause
