@@ -29,8 +29,8 @@ OUTCOMES: dict[str, dict[int, str]] = {
         73: "the destination cannot be written",
     },
     "clear_cache": {
-        4: "the cache shares its Redis database with the broker or the results",
-        69: "the cache is unavailable",
+        4: "the cache shares its Redis database or its entries with somebody else, or --force-shared was not confirmed",
+        69: "the cache's server, database or folder is unavailable",
     },
     "clear_sessions": {1: REFUSED, 69: "the database is unavailable"},
     "doctor": {1: "something is broken"},

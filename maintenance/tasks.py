@@ -42,13 +42,19 @@ class Alone(Task):  # type: ignore[type-arg] # generic in its stubs only
 
 
 @shared_task(name="maintenance.clear_cache", bind=True, base=Alone, soft_time_limit=240, time_limit=300)
-def clear_cache(self: "Task[Any, Any]") -> Answer:
-    """Clear the caches of CACHES.CLEAR; one that shares its Redis database with the queue, by its KEY_PREFIX."""
+def clear_cache(self: "Task[Any, Any]", expired: bool = False) -> Answer:
+    """Clear the caches of CACHES.CLEAR, where they share their Redis database only their own keys.
+
+    With ``expired``, remove from every cache only what has expired.
+    """
+    if expired:
+        culled = caches_verb.cull(settings.CACHES, configured=settings.CACHES, now=timezone.now())
+        return {"caches": [asdict(each) for each in culled]}
     steps = caches_verb.plan(
         aliases=conf.get().caches.clear,
         configured=settings.CACHES,
-        tenants=caches_verb.tenants(self.app),
-        by_prefix=True,
+        residents=caches_verb.residents(self.app, settings=settings),
+        keys_where_shared=True,
     )
     return {"caches": [asdict(step) for step in caches_verb.clear(steps)]}
 
