@@ -32,6 +32,7 @@ OUTCOMES: dict[str, dict[int, str]] = {
         4: "the cache shares its Redis database or its entries with somebody else, or --force-shared was not confirmed",
         69: "the cache's server, database or folder is unavailable",
     },
+    "clear_files": {73: "some of the files or folders cannot be removed or read"},
     "clear_sessions": {1: REFUSED, 69: "the database is unavailable"},
     "doctor": {1: "something is broken"},
     "list_schedules": {
@@ -173,7 +174,7 @@ def settings() -> Iterator[str]:
         "`manage.py check` (maintenance.E001) and ends every command with status 2."
     )
     yield from ("```python", 'MAINTENANCE = {"BACKUPS": {"KEEP_LAST": 14}, "RESULTS": {"KEEP_FOR": "30d"}}', "```", "")
-    for section in (*conf.SECTIONS.values(), conf.Profile, conf.Schedule):
+    for section in (*conf.SECTIONS.values(), conf.Profile, conf.Schedule, conf.Root):
         yield from (f"### {(section.__doc__ or '').splitlines()[0].replace('``', '`')}", "")
         yield from table(("Key", "Value", "Default", "Change it when"), map(key, dataclasses.fields(section)))
     yield from ("## The project: environment variables", "")

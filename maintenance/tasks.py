@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from . import caches as caches_verb
-from . import conf, lease, results, sessions
+from . import conf, files, lease, results, sessions
 from .backups import create, destination
 from .errors import LockHeld
 
@@ -85,6 +85,15 @@ def purge_results(self: "Task[Any, Any]") -> Answer:
 def clear_sessions(self: "Task[Any, Any]") -> Answer:
     """Remove expired sessions."""
     return asdict(sessions.clear(engine=settings.SESSION_ENGINE, before=timezone.now()))
+
+
+@shared_task(name="maintenance.clear_files", bind=True, base=Alone, soft_time_limit=25 * 60, time_limit=30 * 60)
+def clear_files(self: "Task[Any, Any]", root: str | None = None) -> Answer:
+    """Remove old files below the roots of FILES.ROOTS that have an OLDER_THAN, or below one of them."""
+    sweeps = files.plan(roots=conf.get().files.roots, names=[root] if root else None, now=timezone.now())
+    swept = [files.clear(sweep) for sweep in sweeps]
+    files.complain(swept)
+    return {"roots": [{**asdict(each), "before": each.before.isoformat()} for each in swept]}
 
 
 def _holder(task: "Task[Any, Any]") -> str:
