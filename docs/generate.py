@@ -33,7 +33,11 @@ OUTCOMES: dict[str, dict[int, str]] = {
         69: "the cache's server, database or folder is unavailable",
     },
     "clear_files": {73: "some of the files or folders cannot be removed or read"},
-    "clear_sessions": {1: REFUSED, 69: "the database is unavailable"},
+    "clear_sessions": {
+        1: REFUSED,
+        69: "the database is unavailable",
+        75: "it stopped at --max-seconds, or was asked to, with some left",
+    },
     "doctor": {1: "something is broken"},
     "list_schedules": {
         1: "with --late: a schedule is late; or the database refused",

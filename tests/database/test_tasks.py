@@ -75,7 +75,7 @@ def test_an_expired_lock_is_nobodys() -> None:
 def test_the_redelivery_of_the_same_id_takes_the_lock_over() -> None:
     lease.acquire("maintenance.clear_sessions", holder="this id", ttl=timedelta(minutes=5))
     answer = tasks.clear_sessions.apply(task_id="this id").get()
-    assert answer == {"engine": "django.contrib.sessions.backends.db", "deleted": 0, "batches": 0}
+    assert answer == {"engine": "django.contrib.sessions.backends.db", "deleted": 0, "batches": 0, "stopped": ""}
     assert lease.find("maintenance.clear_sessions") is None
 
 
