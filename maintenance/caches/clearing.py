@@ -64,7 +64,7 @@ def cull(
 def _clear(step: Step) -> Step:
     store: Any = caches[step.alias]
     done = 0
-    with _trouble(step.alias, lambda: done):
+    with _trouble(step.alias, store, lambda: done):
         if step.prefix is None:
             held = stores.held(store)
             stores.empty(store)
@@ -76,7 +76,7 @@ def _clear(step: Step) -> Step:
 
 def _count(step: Step) -> Step:
     store: Any = caches[step.alias]
-    with _trouble(step.alias):
+    with _trouble(step.alias, store):
         if step.prefix is None:
             return replace(step, keys=stores.held(store))
         return replace(step, keys=sum(map(len, keys.found(_client(store), _keys(step)))))
@@ -89,7 +89,7 @@ def _cull(alias: str, now: datetime, *, dry_run: bool) -> Culled:
     if note:
         return Culled(alias, backend, None, note)
     done = 0
-    with _trouble(alias, lambda: done):
+    with _trouble(alias, store, lambda: done):
         if dry_run:
             return Culled(alias, backend, stores.expired(store, now))
         for some in stores.cull(store, now):
@@ -106,12 +106,13 @@ def _keys(step: Step) -> keys.Keys:
 
 
 @contextmanager
-def _trouble(alias: str, done: Callable[[], int] = lambda: 0) -> Iterator[None]:
+def _trouble(alias: str, store: Any, done: Callable[[], int] = lambda: 0) -> Iterator[None]:
+    unreachable: tuple[type[Exception], ...] = (redis.RedisError, OSError, *stores.failures(store))
     try:
         yield
     except DatabaseError as error:
         raise CacheTableUnusable(alias=alias, reason=_reason(error, done())) from error
-    except (redis.RedisError, OSError) as error:
+    except unreachable as error:
         raise CacheUnavailable(alias=alias, reason=_reason(error, done())) from error
 
 

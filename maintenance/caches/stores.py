@@ -61,6 +61,13 @@ def _(store: RedisCache) -> None:
     _of(store)._cache.get_client(None, write=True).flushdb(asynchronous=True)
 
 
+def failures(store: BaseCache) -> tuple[type[Exception], ...]:
+    """Return what the client library of a memcached cache raises beside OSError: each has an error of its own."""
+    library = getattr(store, "_lib", None) if isinstance(store, BaseMemcachedCache) else None
+    found = (getattr(library, name, None) for name in ("MemcacheError", "Error"))  # pymemcache, pylibmc
+    return tuple(each for each in found if each is not None)
+
+
 def keeps_nothing_expired(store: BaseCache) -> str:
     """Return why nothing expired is to be removed from a cache, or an empty string."""
     if isinstance(store, RedisCache | BaseMemcachedCache):

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 import redis
@@ -14,6 +15,7 @@ import time_machine
 from celery import Celery
 from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.cache.backends.memcached import BaseMemcachedCache
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -248,6 +250,49 @@ def test_each_of_djangos_backends_can_be_cleared(run: Run, url: str, settings: A
     )
     assert run("clear_cache", "--alias", "default", "files", "theirs") == (out, "", 0)
     assert (caches["files"].get("a"), ThirdParty.cleared) == (None, 1)
+
+
+class MemcacheError(Exception):
+    """What a client library raises beside OSError."""
+
+
+class Memcached(BaseMemcachedCache):
+    """Django's memcached backend over a library that keeps its entries here."""
+
+    entries: ClassVar[dict[str, Any]] = {}
+    trouble: ClassVar[Exception | None] = None
+
+    class Client:
+        def __init__(self, servers: list[str]) -> None:
+            assert servers == ["127.0.0.1:11211"]
+
+        def flush_all(self) -> None:
+            if Memcached.trouble:
+                raise Memcached.trouble
+            Memcached.entries.clear()
+
+        def disconnect_all(self) -> None:
+            pass
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        library: Any = SimpleNamespace(Client=self.Client, MemcacheError=MemcacheError)
+        super().__init__(server, params, library=library, value_not_found_exception=KeyError)
+
+
+def test_memcached_is_flushed(run: Run, url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = "tests.commands.test_clear_cache.Memcached"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "127.0.0.1:11211"}}
+    Memcached.entries["a"] = 1
+    note = "Nothing to do for 'default' (Memcached): its server removes them by itself.\n"
+    assert run("clear_cache", "--expired") == (note, "", 0)
+    assert run("clear_cache", "--dry-run") == ("Would clear 'default' (Memcached).\n", "", 0)
+    assert Memcached.entries == {"a": 1}
+    assert run("clear_cache") == ("Cleared 'default' (Memcached).\n", "", 0)
+    assert Memcached.entries == {}
+    for trouble in (MemcacheError("closed"), ConnectionRefusedError("closed")):
+        monkeypatch.setattr(Memcached, "trouble", trouble)
+        err = "CommandError: Cache 'default' cannot be cleared: closed. Start its server, or check CACHES['default'].\n"
+        assert run("clear_cache") == ("", err, 69)
 
 
 @pytest.mark.django_db
