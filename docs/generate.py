@@ -29,10 +29,15 @@ OUTCOMES: dict[str, dict[int, str]] = {
         73: "the destination cannot be written",
     },
     "clear_cache": {
-        4: "the cache shares its Redis database with the broker or the results",
-        69: "the cache is unavailable",
+        4: "the cache shares its Redis database or its entries with somebody else, or --force-shared was not confirmed",
+        69: "the cache's server, database or folder is unavailable",
     },
-    "clear_sessions": {1: REFUSED, 69: "the database is unavailable"},
+    "clear_files": {73: "some of the files or folders cannot be removed or read"},
+    "clear_sessions": {
+        1: REFUSED,
+        69: "the database is unavailable",
+        75: "it stopped at --max-seconds, or was asked to, with some left",
+    },
     "doctor": {1: "something is broken"},
     "list_schedules": {
         1: "with --late: a schedule is late; or the database refused",
@@ -173,7 +178,7 @@ def settings() -> Iterator[str]:
         "`manage.py check` (maintenance.E001) and ends every command with status 2."
     )
     yield from ("```python", 'MAINTENANCE = {"BACKUPS": {"KEEP_LAST": 14}, "RESULTS": {"KEEP_FOR": "30d"}}', "```", "")
-    for section in (*conf.SECTIONS.values(), conf.Profile, conf.Schedule):
+    for section in (*conf.SECTIONS.values(), conf.Profile, conf.Schedule, conf.Root):
         yield from (f"### {(section.__doc__ or '').splitlines()[0].replace('``', '`')}", "")
         yield from table(("Key", "Value", "Default", "Change it when"), map(key, dataclasses.fields(section)))
     yield from ("## The project: environment variables", "")

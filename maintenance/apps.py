@@ -21,4 +21,6 @@ class MaintenanceConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what must be connected once in every process."""
-        from . import checks  # noqa: F401 - importing it registers the checks
+        from . import checks, monitoring  # noqa: F401 - importing checks registers them
+
+        monitoring.connect()

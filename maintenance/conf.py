@@ -12,6 +12,7 @@ from .kinds import (
     CONCURRENCY,
     DURATION,
     FLAG,
+    FOLDER,
     MISFIRE,
     MOMENT,
     NAME,
@@ -97,6 +98,35 @@ class Caches:
 
 
 @dataclass(frozen=True)
+class Root:
+    """``MAINTENANCE["FILES"]["ROOTS"][name]``: a folder below which clear_files may remove files; or just its path."""
+
+    path: Any = setting(None, FOLDER, "Always: nothing outside of it is touched.")
+    older_than: Any = setting(None, DURATION, "The scheduled clear_files shall clean it too.")
+    pattern: str = setting("*", NAME, "Only some of its files may go, as *.tmp or uploads/*.")
+
+
+def _roots(value: Any) -> dict[str, Root]:
+    where, roots = 'MAINTENANCE["FILES"]["ROOTS"]', {}
+    for name, given in OPTIONS.read(value).items():
+        entry = given if isinstance(given, Mapping) else {"PATH": given}
+        roots[name] = section(Root, entry, f'{where}["{name}"]')
+        if roots[name].path is None:
+            raise BadSetting(where=f'{where}["{name}"]', key="PATH", value=None, expected=FOLDER.expected)
+    return roots
+
+
+ROOTS = Kind(_roots, "a dict of folders by name")
+
+
+@dataclass(frozen=True)
+class Files:
+    """``MAINTENANCE["FILES"]``: what clear_files may touch."""
+
+    roots: Mapping[str, Root] = setting(dict, ROOTS, "Old uploads, exports or other files shall go.")
+
+
+@dataclass(frozen=True)
 class Schedule:
     """``MAINTENANCE["SCHEDULES"][name]``: what a beat entry has no key for. Small letters are read too."""
 
@@ -130,6 +160,7 @@ class Maintenance:
     backups: Backups = setting(Backups, OPTIONS, "")
     results: Results = setting(Results, OPTIONS, "")
     caches: Caches = setting(Caches, OPTIONS, "")
+    files: Files = setting(Files, OPTIONS, "")
     schedules: Mapping[str, Schedule] = setting(dict, OPTIONS, "")
 
 
@@ -140,6 +171,7 @@ SECTIONS: dict[str, type[Any]] = {
     "backups": Backups,
     "results": Results,
     "caches": Caches,
+    "files": Files,
 }
 
 

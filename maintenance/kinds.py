@@ -82,10 +82,18 @@ def _misfire(value: Any) -> str:
     return str(misfire.parse(_text(value)))
 
 
+def _folder(value: Any) -> Path:
+    path = Path(value)
+    if not path.is_absolute() or path == path.parent:
+        raise ValueError(value)
+    return path
+
+
 WHOLE = Kind(units.whole, "a whole number from 1 up")
 NAME = Kind(_text, "a name")
 NAMES = Kind(_names, "a list of names")
 PATH = Kind(Path, "a path")
+FOLDER = Kind(_folder, "the absolute path of a folder below /")
 DURATION = Kind(units.duration, "a duration such as 30s, 5m, 2h or 7d")
 SIZE = Kind(units.size, "a size such as 512MB")
 OPTIONS = Kind(_options, "a dict")

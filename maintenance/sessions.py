@@ -1,5 +1,7 @@
 """Sessions: removing the expired ones in bounded steps."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
@@ -7,9 +9,10 @@ from typing import Any, Final
 
 from django.apps import apps
 from django.db.models import QuerySet
+from django.db.utils import OperationalError
 
 from . import batches
-from .errors import AppNotInstalled, ConfigurationError
+from .errors import AppNotInstalled, ConfigurationError, MaintenanceError, Unavailable
 
 BATCH_SIZE: Final = 5000
 _APP = "django.contrib.sessions"
@@ -31,13 +34,35 @@ class UnknownSessionEngine(ConfigurationError):
     """SESSION_ENGINE = {engine!r} cannot be imported: {reason}."""
 
 
+class Unfinished(MaintenanceError):
+    """Stopped {why} with expired sessions left: {deleted} deleted."""
+
+    exit_code = 75
+    hint = "Run it again: it goes on where it stopped."
+
+
+class DatabaseLost(Unavailable):
+    """The database was lost while expired sessions were deleted ({deleted} are gone): {reason}."""
+
+    hint = "Start it, and run this again: it goes on where it stopped."
+
+
 @dataclass(frozen=True)
 class Cleared:
-    """What was removed: ``deleted`` is None where the engine removed them by itself and does not tell."""
+    """What was removed: ``deleted`` is None where the engine removed them by itself and does not tell.
+
+    ``stopped`` tells why some are left; it is empty when none are.
+    """
 
     engine: str
     deleted: int | None
     batches: int
+    stopped: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether no expired session is left."""
+        return not self.stopped
 
 
 def count(*, engine: str, before: datetime) -> int | None:
@@ -46,20 +71,42 @@ def count(*, engine: str, before: datetime) -> int | None:
     return None if rows is None else rows.count()
 
 
-def clear(*, engine: str, before: datetime, batch_size: int = BATCH_SIZE) -> Cleared:
+def clear(
+    *,
+    engine: str,
+    before: datetime,
+    batch_size: int = BATCH_SIZE,
+    seconds: float | None = None,
+    asked_to_stop: Callable[[], bool] = bool,
+    tell: Callable[[int], None] = lambda number: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Cleared:
     """Remove the sessions that expired before ``before``: database rows in batches, others as their engine does it.
 
-    Raises SessionsNotInstalled, SessionsCannotExpire, UnknownSessionEngine.
+    No batch begins after ``seconds`` (None: no end), or once it is ``asked_to_stop``; ``tell`` hears of each batch.
+    Raises SessionsNotInstalled, SessionsCannotExpire, UnknownSessionEngine, DatabaseLost.
     """
     rows = _rows(engine, before)
-    if rows is not None:
-        deleted = list(batches.delete(rows, by="expire_date", size=batch_size))
-        return Cleared(engine, sum(deleted), len(deleted))
+    if rows is None:
+        try:
+            _store(engine).clear_expired()
+        except NotImplementedError as error:
+            raise SessionsCannotExpire(engine=engine) from error
+        return Cleared(engine, None, 0)
+    end = None if seconds is None else clock() + seconds
+    deleted = done = 0
     try:
-        _store(engine).clear_expired()
-    except NotImplementedError as error:
-        raise SessionsCannotExpire(engine=engine) from error
-    return Cleared(engine, None, 0)
+        for some in batches.delete(rows, by="expire_date", size=batch_size):
+            deleted, done = deleted + some, done + 1
+            tell(some)
+            late = end is not None and clock() >= end
+            if (late or asked_to_stop()) and rows.exists():
+                return Cleared(engine, deleted, done, f"after {seconds:g}s" if late else "on request")
+    except OperationalError as error:
+        if not deleted:
+            raise
+        raise DatabaseLost(deleted=deleted, reason=str(error).strip().rstrip(".")) from error
+    return Cleared(engine, deleted, done)
 
 
 def _rows(engine: str, before: datetime) -> QuerySet[Any] | None:

@@ -1,4 +1,4 @@
-"""The maintenance verbs as Celery tasks: time limit, overlap lock, JSON-able result.
+"""The maintenance verbs as Celery tasks: time limit, overlap lock, log lines, JSON-able result.
 
 A task holds the lock of its name as its own id: the redelivery of a killed run takes it over, and a message that comes
 twice is dropped. They name no queue: routing is the project's.
@@ -11,12 +11,13 @@ from uuid import uuid4
 
 from celery import Task, shared_task
 from django.conf import settings
+from django.db.utils import OperationalError
 from django.utils import timezone
 
 from . import caches as caches_verb
-from . import conf, lease, project, results, sessions
+from . import conf, files, lease, monitoring, project, results, runs, sessions
 from .backups import create, destination
-from .errors import AlreadyDone, LockHeld
+from .errors import AlreadyDone, LockHeld, Unavailable
 
 Answer = dict[str, Any]
 # How long a lock outlives its task's time limit.
@@ -29,35 +30,77 @@ class Alone(Task):  # type: ignore[type-arg] # generic in its stubs only
     abstract = True
     acks_late = True
     reject_on_worker_lost = True
+    tells_its_start = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Do the work as the holder of the lock."""
+        """Do the work as the holder of the lock, with a line in the log before and after it."""
         # Task.__call__ begins a request of its own, which would hide the id of the worker's.
         work = super().__call__ if self.request.called_directly else self.run
+        log = runs.Log(self.name, _holder(self), schedule=monitoring.schedule_of(self.request))
         lock = lease.held_once(
             self.name,
-            holder=_holder(self),
+            holder=log.id,
             ttl=_ttl(self),
             takeover=_redelivered(self),
-            reason=f"task {self.name}",
+            reason=_reason(self.request),
         )
         try:
             with lock:
-                return work(*args, **kwargs)
-        except LockHeld as held:
-            return {"skipped": held.message, "holder": held.facts["holder"], "since": held.facts["since"]}
-        except AlreadyDone as done:
-            return {"skipped": done.message, "finished": done.facts["finished"]}
+                log.started()
+                monitoring.tell(self.request, monitoring.START)
+                result = work(*args, **kwargs)
+        except (LockHeld, AlreadyDone) as refused:
+            answer = _skipped(refused)
+            log.skipped(answer)
+            return answer
+        except BaseException as error:
+            log.ended(error)
+            raise
+        log.done(result)
+        return result
 
 
-@shared_task(name="maintenance.clear_cache", bind=True, base=Alone, soft_time_limit=240, time_limit=300)
-def clear_cache(self: "Task[Any, Any]") -> Answer:
-    """Clear the caches of CACHES.CLEAR; one that shares its Redis database with the queue, by its KEY_PREFIX."""
+class Repeatable(Alone):
+    """A task that may stop anywhere and begin anew: what was unavailable is tried again within 1, 2 and 4 minutes."""
+
+    abstract = True
+    autoretry_for = (OperationalError, Unavailable)
+    max_retries = 3
+    retry_backoff = 60
+
+
+def _skipped(refused: LockHeld | AlreadyDone) -> monitoring.Skipped:
+    if isinstance(refused, AlreadyDone):
+        return monitoring.Skipped(skipped=refused.message, finished=refused.facts["finished"])
+    holding = lease.find(str(refused.facts["name"]))
+    return monitoring.Skipped(
+        skipped=refused.message,
+        holder=refused.facts["holder"],
+        since=refused.facts["since"],
+        reason=holding.reason if holding else "",
+    )
+
+
+def _reason(request: Any) -> str:
+    schedule = monitoring.schedule_of(request)
+    sent = f"schedule {schedule!r}" if schedule else "sent by hand"
+    return f"{sent}, on {request.hostname}"[:255] if request.hostname else sent[:255]
+
+
+@shared_task(name="maintenance.clear_cache", bind=True, base=Repeatable, soft_time_limit=240, time_limit=300)
+def clear_cache(self: "Task[Any, Any]", expired: bool = False) -> Answer:
+    """Clear the caches of CACHES.CLEAR, where they share their Redis database only their own keys.
+
+    With ``expired``, remove from every cache only what has expired.
+    """
+    if expired:
+        culled = caches_verb.cull(settings.CACHES, configured=settings.CACHES, now=timezone.now())
+        return {"caches": [asdict(each) for each in culled]}
     steps = caches_verb.plan(
         aliases=conf.get().caches.clear,
         configured=settings.CACHES,
-        tenants=caches_verb.tenants(self.app),
-        by_prefix=True,
+        residents=caches_verb.residents(self.app, settings=settings),
+        keys_where_shared=True,
     )
     return {"caches": [asdict(step) for step in caches_verb.clear(steps)]}
 
@@ -73,7 +116,7 @@ def backup(self: "Task[Any, Any]") -> Answer:
     return {"destination": where.label, "backups": [one.facts() for one in made]}
 
 
-@shared_task(name="maintenance.purge_results", bind=True, base=Alone, soft_time_limit=25 * 60, time_limit=30 * 60)
+@shared_task(name="maintenance.purge_results", bind=True, base=Repeatable, soft_time_limit=25 * 60, time_limit=30 * 60)
 def purge_results(self: "Task[Any, Any]") -> Answer:
     """Delete the results that are older than RESULTS.KEEP_FOR, else CELERY_RESULT_EXPIRES, else 7 days."""
     given = conf.get().results
@@ -84,10 +127,19 @@ def purge_results(self: "Task[Any, Any]") -> Answer:
     return {"before": before and before.isoformat(), "kept_by": keeping.source, **asdict(purged)}
 
 
-@shared_task(name="maintenance.clear_sessions", bind=True, base=Alone, soft_time_limit=25 * 60, time_limit=30 * 60)
+@shared_task(name="maintenance.clear_sessions", bind=True, base=Repeatable, soft_time_limit=25 * 60, time_limit=30 * 60)
 def clear_sessions(self: "Task[Any, Any]") -> Answer:
-    """Remove expired sessions."""
-    return asdict(sessions.clear(engine=settings.SESSION_ENGINE, before=timezone.now()))
+    """Remove expired sessions, for 20 minutes at most: what is left then waits for the next run."""
+    return asdict(sessions.clear(engine=settings.SESSION_ENGINE, before=timezone.now(), seconds=20 * 60))
+
+
+@shared_task(name="maintenance.clear_files", bind=True, base=Repeatable, soft_time_limit=25 * 60, time_limit=30 * 60)
+def clear_files(self: "Task[Any, Any]", root: str | None = None) -> Answer:
+    """Remove old files below the roots of FILES.ROOTS that have an OLDER_THAN, or below one of them."""
+    sweeps = files.plan(roots=conf.get().files.roots, names=[root] if root else None, now=timezone.now())
+    swept = [files.clear(sweep) for sweep in sweeps]
+    files.complain(swept)
+    return {"roots": [{**asdict(each), "before": each.before.isoformat()} for each in swept]}
 
 
 def _holder(task: "Task[Any, Any]") -> str:

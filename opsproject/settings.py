@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
 
 from maintenance.broker import embedded
-from maintenance.schedules.pack import pack
+from maintenance.schedules import MAINTENANCE_SCHEDULE
 from opsproject import connections
 from opsproject.environment import BASE_DIR, load, read
 
@@ -213,6 +213,7 @@ CELERY_TASK_ROUTES = {
     "maintenance.backup": {"queue": "heavy_tasks"},
     "maintenance.purge_results": {"queue": "heavy_tasks"},
     "maintenance.clear_sessions": {"queue": "heavy_tasks"},
+    "maintenance.clear_files": {"queue": "heavy_tasks"},
     "opsproject.examples.tasks.crunch": {"queue": "heavy_tasks"},
 }
 CELERY_TASK_ANNOTATIONS = {
@@ -229,7 +230,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 CELERY_BEAT_SCHEDULER = "maintenance.beat:Scheduler"
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = True
-CELERY_BEAT_SCHEDULE: dict[str, Any] = pack(CELERY_TASK_QUEUES)
+CELERY_BEAT_SCHEDULE: dict[str, Any] = {**MAINTENANCE_SCHEDULE}
 if DEBUG:
     # make up shows real work within two minutes.
     CELERY_BEAT_SCHEDULE |= {

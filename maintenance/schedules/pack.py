@@ -9,24 +9,37 @@ HEAVY_QUEUE: Final = "heavy_tasks"
 # A run that waited longer is dropped: the next one does its work, and runs never pile up. In seconds.
 _EXPIRES: Final = 3600
 
+# Name, hour and minute, and what differs. All of them are daily; what takes minutes on large tables is heavy.
+_NIGHTLY: Final[tuple[tuple[str, int, int, dict[str, Any]], ...]] = (
+    ("maintenance.backup", 2, 15, {}),
+    ("maintenance.purge_results", 3, 15, {}),
+    ("maintenance.clear_sessions", 3, 45, {}),
+    ("maintenance.cull_caches", 4, 15, {"task": "maintenance.clear_cache", "kwargs": {"expired": True}}),
+    ("maintenance.clear_files", 4, 45, {}),
+)
+_LIGHT: Final = frozenset({"maintenance.cull_caches"})
+
 
 def pack(queues: Iterable[Any] = ()) -> dict[str, dict[str, Any]]:
-    """Return the schedules: backup, results and sessions at night, the cache on Sundays.
+    """Return the schedules: each night a backup, then old results, sessions, cache entries and files go.
 
     ``queues`` are the declared queues (names or kombu Queues): where ``heavy_tasks`` is among them the heavy tasks go
     there, elsewhere they stay on the default queue. Safe to call while settings are being read.
     """
     names = {str(getattr(queue, "name", queue)) for queue in queues}
-    heavy = {"queue": HEAVY_QUEUE} if HEAVY_QUEUE in names else {}
     return {
-        "maintenance.backup": _entry("maintenance.backup", crontab(hour="2", minute="15"), heavy),
-        "maintenance.purge_results": _entry("maintenance.purge_results", crontab(hour="3", minute="15"), heavy),
-        "maintenance.clear_sessions": _entry("maintenance.clear_sessions", crontab(hour="3", minute="45"), heavy),
-        "maintenance.clear_cache": _entry(
-            "maintenance.clear_cache", crontab(hour="4", minute="15", day_of_week="sunday"), {}
-        ),
+        name: {
+            "task": name,
+            "schedule": crontab(hour=str(hour), minute=str(minute)),
+            "options": {
+                "expires": _EXPIRES,
+                **({"queue": HEAVY_QUEUE} if HEAVY_QUEUE in names and name not in _LIGHT else {}),
+            },
+            **differs,
+        }
+        for name, hour, minute, differs in _NIGHTLY
     }
 
 
-def _entry(task: str, schedule: crontab, options: dict[str, Any]) -> dict[str, Any]:
-    return {"task": task, "schedule": schedule, "options": {"expires": _EXPIRES, **options}}
+MAINTENANCE_SCHEDULE: Final = pack([HEAVY_QUEUE])
+"""The pack as a dict, for a project that has a queue ``heavy_tasks`` and a worker for it."""

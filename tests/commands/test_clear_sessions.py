@@ -1,15 +1,22 @@
 """clear_sessions, through its door."""
 
+import io
 import json
-from collections.abc import Callable
+import signal
+import tracemalloc
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.core.management import call_command
+from django.db.utils import OperationalError
 from django.test import modify_settings
 from django.utils import timezone
 
+from maintenance import batches, sessions
 from tests.conftest import Outcome
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +53,93 @@ def test_the_document(run: Run) -> None:
         "engine": "django.contrib.sessions.backends.db",
         "deleted": 3,
         "batches": 1,
+        "stopped": "",
+        "complete": True,
     }
+
+
+def test_it_stops_at_its_time_and_goes_on_next_time(run: Run) -> None:
+    stopped = (
+        "CommandError: Stopped after 0s with expired sessions left: 2 deleted. "
+        "Run it again: it goes on where it stopped.\n"
+    )
+    out = "Deleted 2 expired sessions in 1 batch.\n"
+    assert run("clear_sessions", "--batch-size=2", "--max-seconds=0") == (out, stopped, 75)
+    assert left() == 2
+    # The last batch leaves nothing to stop for.
+    out = "Deleted 1 expired session in 1 batch.\n"
+    assert run("clear_sessions", "--batch-size=2", "--max-seconds=0") == (out, "", 0)
+    assert left() == 1
+
+
+@pytest.mark.parametrize(("clock", "deleted"), [([0.0, 9.9, 10.0], 2), ([0.0, 10.0], 1), ([0.0, 9.9, 9.9, 9.9], 3)])
+def test_no_batch_begins_after_its_time(clock: list[float], deleted: int) -> None:
+    ticks = iter(clock)
+    given: dict[str, Any] = {"engine": "django.contrib.sessions.backends.db", "before": timezone.now()}
+    done = sessions.clear(**given, batch_size=1, seconds=10, clock=lambda: next(ticks))
+    assert (done.deleted, done.complete) == (deleted, deleted == 3)
+    assert done.stopped == ("" if deleted == 3 else "after 10s")
+
+
+def test_ctrl_c_ends_it_between_two_batches(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    delete = batches.delete
+
+    def interrupted(*args: Any, **options: Any) -> Iterator[int]:
+        for number in delete(*args, **options):
+            signal.raise_signal(signal.SIGINT)
+            yield number
+
+    monkeypatch.setattr(batches, "delete", interrupted)
+    out, err, code = run("clear_sessions", "--batch-size=2", "--json")
+    facts = json.loads(out)
+    assert (facts["deleted"], facts["stopped"], facts["complete"]) == (2, "on request", False)
+    assert err.startswith("CommandError: Stopped on request with expired sessions left: 2 deleted.")
+    assert code == 75
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("lost_after", [0, 1])
+def test_a_database_that_goes_says_what_went_before(run: Run, monkeypatch: pytest.MonkeyPatch, lost_after: int) -> None:
+    delete = batches.delete
+
+    def losing(*args: Any, **options: Any) -> Iterator[int]:
+        yield from islice(delete(*args, **options), lost_after)
+        raise OperationalError("server closed the connection unexpectedly\n")
+
+    monkeypatch.setattr(batches, "delete", losing)
+    err = {
+        0: "CommandError: The database cannot be used: server closed the connection unexpectedly. Start it, or run "
+        "`manage.py migrate`.\n",
+        1: "CommandError: The database was lost while expired sessions were deleted (2 are gone): server closed the "
+        "connection unexpectedly. Start it, and run this again: it goes on where it stopped.\n",
+    }
+    assert run("clear_sessions", "--batch-size=2") == ("", err[lost_after], 69)
+    assert left() == 4 - 2 * lost_after
+
+
+def test_on_a_terminal_a_bar_shows_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out, err = io.StringIO(), Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    call_command("clear_sessions", stdout=out, stderr=err, no_color=True)
+    assert out.getvalue() == "Deleted 3 expired sessions in 1 batch.\n"
+    assert "Deleting expired sessions" in err.getvalue()
+
+
+def test_memory_does_not_grow_with_the_table(run: Run) -> None:
+    peaks = []
+    for count in (2_000, 20_000):
+        expired = timezone.now() - timedelta(days=1)
+        rows = (Session(session_key=f"{count}-{n}", session_data="x" * 100, expire_date=expired) for n in range(count))
+        Session.objects.bulk_create(rows, batch_size=500)
+        tracemalloc.start()
+        assert run("clear_sessions", "--batch-size=500")[2] == 0
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 1_000_000
 
 
 def test_another_engine_does_it_itself(run: Run, settings: Any) -> None:

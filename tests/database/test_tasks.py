@@ -1,6 +1,7 @@
 """The tasks as tasks: limits, the overlap lock, and answers that are JSON."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -10,15 +11,22 @@ from typing import Any
 
 import pytest
 from celery import Task
+from django.db.utils import OperationalError
 from django.test import modify_settings
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from maintenance import lease, tasks
-from maintenance.errors import AppNotInstalled
+from maintenance import lease, sessions, tasks
+from maintenance.errors import AppNotInstalled, Unavailable
 
 pytestmark = pytest.mark.django_db
-ALL: "list[Task[Any, Any]]" = [tasks.backup, tasks.clear_cache, tasks.clear_sessions, tasks.purge_results]
+ALL: "list[Task[Any, Any]]" = [
+    tasks.backup,
+    tasks.clear_cache,
+    tasks.clear_files,
+    tasks.clear_sessions,
+    tasks.purge_results,
+]
 Add = Callable[[str], Path]
 
 
@@ -36,6 +44,7 @@ def test_their_names_are_their_own() -> None:
     assert [task.name for task in ALL] == [
         "maintenance.backup",
         "maintenance.clear_cache",
+        "maintenance.clear_files",
         "maintenance.clear_sessions",
         "maintenance.purge_results",
     ]
@@ -44,7 +53,7 @@ def test_their_names_are_their_own() -> None:
 @pytest.mark.parametrize("task", ALL, ids=lambda task: str(task.name))
 def test_another_run_makes_it_answer_at_once(task: "Task[Any, Any]") -> None:
     name = str(task.name)
-    lease.acquire(name, holder="another id", ttl=timedelta(minutes=5))
+    lease.acquire(name, holder="another id", ttl=timedelta(minutes=5), reason="schedule 'x', on w1")
     held = lease.find(name)
     assert held is not None
     since = held.since.isoformat(timespec="seconds")
@@ -53,6 +62,7 @@ def test_another_run_makes_it_answer_at_once(task: "Task[Any, Any]") -> None:
         "skipped": f"{name!r} is locked by 'another id' since {since}.",
         "holder": "another id",
         "since": since,
+        "reason": "schedule 'x', on w1",
     }
     assert lease.find(name) == held
 
@@ -65,13 +75,13 @@ def test_an_expired_lock_is_nobodys() -> None:
 def test_the_redelivery_of_the_same_id_takes_the_lock_over() -> None:
     lease.acquire("maintenance.clear_sessions", holder="this id", ttl=timedelta(minutes=5))
     answer = tasks.clear_sessions.apply(task_id="this id").get()
-    assert answer == {"engine": "django.contrib.sessions.backends.db", "deleted": 0, "batches": 0}
+    assert answer == {"engine": "django.contrib.sessions.backends.db", "deleted": 0, "batches": 0, "stopped": ""}
     assert lease.find("maintenance.clear_sessions") is None
 
 
 def test_an_id_that_has_finished_is_dropped() -> None:
     name = "maintenance.clear_sessions"
-    done = {"engine": "django.contrib.sessions.backends.db", "deleted": 0, "batches": 0}
+    done = {"engine": "django.contrib.sessions.backends.db", "deleted": 0, "batches": 0, "stopped": ""}
     assert tasks.clear_sessions.apply(task_id="this id").get() == done
     finished = lease.finished(name, holder="this id")
     assert finished is not None
@@ -162,7 +172,59 @@ def test_a_command_at_work_on_the_same_database_is_told(settings: Any, sqlite_fi
     assert (answer["holder"], answer["skipped"].split(" is ")[0]) == ("web.1:77", "'backup:archive'")
 
 
-def test_trouble_is_a_failure_and_frees_the_lock() -> None:
+def test_a_run_tells_in_the_log_when_it_starts_and_how_it_ended(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="maintenance")
+    tasks.clear_files.apply(task_id="this id", headers={"periodic_task_name": "nightly"})
+    start, done = caplog.records
+    head = 'task="maintenance.clear_files" id="this id" schedule="nightly"'
+    assert (start.levelname, start.getMessage()) == ("INFO", f'event="start" {head}')
+    assert re.fullmatch(rf'event="done" {head} seconds=[\d.]+ result={{"roots": \[\]}}', done.getMessage())
+    facts = done.__dict__["maintenance"]
+    assert (facts["task"], facts["result"]) == ("maintenance.clear_files", {"roots": []})
+
+
+def test_a_refused_run_tells_whom_it_met(caplog: pytest.LogCaptureFixture) -> None:
+    name = "maintenance.clear_files"
+    lease.acquire(name, holder="web.1:77", ttl=timedelta(minutes=5), reason="sent by hand, on w2")
+    tasks.clear_files.apply(task_id="this id")
+    held = lease.find(name)
+    assert held is not None
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        (
+            "WARNING",
+            f'event="skipped" task="{name}" id="this id" holder="web.1:77" '
+            f'since="{held.since.isoformat(timespec="seconds")}" reason="sent by hand, on w2"',
+        )
+    ]
+
+
+def test_what_is_unavailable_is_tried_again_where_that_is_safe(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="maintenance")
+    tries = iter([Unavailable(service="It", reason="asleep"), OperationalError("gone"), None])
+
+    def clear(**given: Any) -> Any:
+        trouble = next(tries)
+        if trouble:
+            raise trouble
+        return sessions.Cleared("db", 3, 1)
+
+    monkeypatch.setattr("maintenance.sessions.clear", clear)
+    # An eager retry runs within the run that asks for it.
+    tasks.clear_sessions.apply()
+    events = [record.__dict__["maintenance"]["event"] for record in caplog.records]
+    assert sorted(events) == ["done", "retry", "retry", "start", "start", "start"]
+    assert lease.find("maintenance.clear_sessions") is None
+    # A backup takes long, and its next run is never far.
+    assert [bool(getattr(task, "autoretry_for", ())) for task in ALL] == [False, True, True, True, True]
+
+
+def test_trouble_is_a_failure_and_frees_the_lock(caplog: pytest.LogCaptureFixture) -> None:
     with modify_settings(INSTALLED_APPS={"remove": ["django_celery_results"]}), pytest.raises(AppNotInstalled):
         tasks.purge_results.apply(throw=True)
     assert lease.find("maintenance.purge_results") is None
+    line = [record.getMessage() for record in caplog.records if record.name == "maintenance.runs"][-1]
+    assert re.fullmatch(
+        r'event="failed" task="maintenance.purge_results" id="\S+" seconds=[\d.]+ error="AppNotInstalled"', line
+    )

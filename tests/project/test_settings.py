@@ -172,7 +172,7 @@ def test_production_is_the_default(evaluate: Evaluate) -> None:
     assert found["SESSION_COOKIE_SECURE"] is True
     assert found["MAINTENANCE"]["BACKUPS"] == {"KEEP_LAST": 14}
     assert set(found["CELERY_BEAT_SCHEDULE"]) == {
-        f"maintenance.{name}" for name in ("backup", "purge_results", "clear_sessions", "clear_cache")
+        f"maintenance.{name}" for name in ("backup", "purge_results", "clear_sessions", "cull_caches", "clear_files")
     }
 
 

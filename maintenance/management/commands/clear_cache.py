@@ -5,42 +5,78 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandParser
+from django.utils import timezone
 
-from maintenance import caches, conf
+from maintenance import caches, conf, units
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import add_json
+from maintenance.management.base import add_app, add_json
 from maintenance.management.found import celery_app
 
 
 class Command(BaseCommand):
-    help = "Clear caches; refused for one that shares its Redis database with Celery's broker or result backend."
+    help = "Clear caches; refused for one that shares its Redis database or its entries with queue, results or others."
+    noinput = "with --force-shared: do not ask"
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
         add("--alias", nargs="+", action="extend", metavar="ALIAS", help="these (default: CACHES.CLEAR)")
-        add("--by-prefix", action="store_true", help="clear those that share key by key, by their KEY_PREFIX")
-        add("--dry-run", action="store_true", help="only say what would be cleared")
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument(
+            "--prefix", nargs="?", const="", metavar="P", help="only the keys of this prefix (default: its KEY_PREFIX)"
+        )
+        what.add_argument("--pattern", metavar="GLOB", help="only keys of its KEY_PREFIX that match, as 'user:*'")
+        what.add_argument("--expired", action="store_true", help="only what has expired (database and file caches)")
+        add("--force-shared", action="store_true", help="delete what shares with it too, sessions and queues included")
+        add("--dry-run", action="store_true", help="only count")
+        add_app(parser)
         add_json(parser)
 
-    def handle(self, *, alias: list[str] | None, by_prefix: bool, dry_run: bool, json: bool, **options: Any) -> None:
-        steps = caches.plan(
-            aliases=alias or conf.get().caches.clear,
-            configured=settings.CACHES,
-            tenants=caches.tenants(celery_app().app),
-            by_prefix=by_prefix,
-        )
-        if not dry_run:
-            steps = caches.clear(steps)
+    def handle(self, *, expired: bool, dry_run: bool, json: bool, **options: Any) -> None:
+        # What has expired is nobody's: all caches, not only those that may be emptied.
+        aliases = options["alias"] or (tuple(settings.CACHES) if expired else conf.get().caches.clear)
+        if expired:
+            done: Any = caches.cull(aliases, configured=settings.CACHES, now=timezone.now(), dry_run=dry_run)
+        else:
+            done = self._clear(self._plan(aliases, **options), dry_run=dry_run, **options)
         if json:
-            self.document(dry_run=dry_run, caches=[asdict(step) for step in steps])
+            self.document(dry_run=dry_run, caches=[asdict(each) for each in done])
             return
-        count = "1 cache" if len(steps) == 1 else f"{len(steps)} caches"
-        self.answer(f"{'Would clear' if dry_run else 'Cleared'} {count}: {', '.join(map(_words, steps))}.")
+        for each in done:
+            self.answer(_culled(each, dry_run=dry_run) if expired else _cleared(each, dry_run=dry_run))
+
+    def _plan(self, aliases: Any, **options: Any) -> tuple[caches.Step, ...]:
+        return caches.plan(
+            aliases=aliases,
+            configured=settings.CACHES,
+            residents=caches.residents(celery_app(options["app"]).app, settings=settings),
+            prefix=options["prefix"],
+            pattern=options["pattern"],
+            force=options["force_shared"],
+        )
+
+    def _clear(self, steps: tuple[caches.Step, ...], *, dry_run: bool, **options: Any) -> tuple[caches.Step, ...]:
+        if dry_run:
+            return caches.count(steps)
+        for step in steps:
+            if step.shared:
+                with_it = " and ".join(step.shared)
+                self.confirm(f"Clear {step.alias!r}, and with it {with_it}?", interactive=options["interactive"])
+        return caches.clear(steps)
 
 
-def _words(step: caches.Step) -> str:
-    if step.prefix is not None:
-        keys = "keys" if step.keys is None else f"{step.keys} keys"
-        return f"{step.alias!r} ({step.backend}, {keys} with prefix {step.prefix!r})"
-    only = ", only this process' part" if step.backend == "LocMemCache" else ""
-    return f"{step.alias!r} ({step.backend}{only})"
+def _cleared(step: caches.Step, *, dry_run: bool) -> str:
+    did = "Would clear" if dry_run else "Cleared"
+    keys = "" if step.keys is None else f": {units.counted(step.keys, 'entry', 'entries')}"
+    only = ", only this process' own" if step.backend == "LocMemCache" else ""
+    also = f", and with it {', '.join(map(repr, step.also))} in the same Redis database" if step.also else ""
+    chosen = "" if step.prefix is None else f", keys with prefix {step.prefix!r}"
+    chosen += f" that match {step.pattern!r}" if step.pattern is not None else ""
+    return f"{did} {step.alias!r} ({step.backend}{chosen}{only}){keys}{also}."
+
+
+def _culled(culled: caches.Culled, *, dry_run: bool) -> str:
+    if culled.deleted is None:
+        return f"Nothing to do for {culled.alias!r} ({culled.backend}): {culled.note}."
+    did = "Would delete" if dry_run else "Deleted"
+    entries = units.counted(culled.deleted, "expired entry", "expired entries")
+    return f"{did} {entries} of {culled.alias!r} ({culled.backend})."

@@ -1,6 +1,7 @@
 """manage.py clear_sessions"""
 
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +11,8 @@ from django.utils import timezone
 from maintenance import sessions, units
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json, value
+from maintenance.management.progress import bar
+from maintenance.management.stopping import stopping
 
 
 class Command(BaseCommand):
@@ -17,20 +20,47 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("--batch-size", type=value(units.whole), default=sessions.BATCH_SIZE, metavar="ROWS")
+        add(
+            "--batch-size",
+            type=value(units.whole),
+            default=sessions.BATCH_SIZE,
+            metavar="ROWS",
+            help="rows a transaction",
+        )
+        add("--max-seconds", type=value(units.duration), metavar="TIME", help="stop after this time, status 75")
         add("--dry-run", action="store_true", help="only count")
         add_json(parser)
 
-    def handle(self, *, batch_size: int, dry_run: bool, json: bool, **options: Any) -> None:
+    def handle(self, *, dry_run: bool, json: bool, **options: Any) -> None:
         engine, now = settings.SESSION_ENGINE, timezone.now()
         if dry_run:
             cleared = sessions.Cleared(engine, sessions.count(engine=engine, before=now), 0)
         else:
-            cleared = sessions.clear(engine=engine, before=now, batch_size=batch_size)
+            cleared = self._clear(engine, now, **options)
         if json:
-            self.document(dry_run=dry_run, **asdict(cleared))
+            self.document(dry_run=dry_run, **asdict(cleared), complete=cleared.complete)
         else:
             self.answer(_sentence(cleared, dry_run=dry_run))
+        if not cleared.complete:
+            raise sessions.Unfinished(why=cleared.stopped, deleted=cleared.deleted)
+
+    def _clear(self, engine: str, now: datetime, *, max_seconds: timedelta | None, **options: Any) -> sessions.Cleared:
+        def total() -> int:
+            return sessions.count(engine=engine, before=now) or 0
+
+        what, quiet = "Deleting expired sessions", not self.verbosity
+        with (
+            stopping() as asked_to_stop,
+            bar(self.stderr, what=what, total=total, no_color=options["no_color"], quiet=quiet) as tell,
+        ):
+            return sessions.clear(
+                engine=engine,
+                before=now,
+                batch_size=options["batch_size"],
+                seconds=None if max_seconds is None else max_seconds.total_seconds(),
+                asked_to_stop=asked_to_stop,
+                tell=tell,
+            )
 
 
 def _sentence(cleared: sessions.Cleared, *, dry_run: bool) -> str:

@@ -1,0 +1,93 @@
+"""Clearing a large cache beside a full queue, on a real server that is reached by TCP and by its socket."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+
+from tests.processes import Project
+from tests.servers import Valkey
+
+QUEUED, KEYS = 1_000, 100_000
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Valkey]:
+    """A Valkey that listens on a port and on a socket."""
+    valkey = Valkey(tmp_path / "valkey")
+    valkey.args += ["--unixsocket", str(tmp_path / "valkey.sock")]
+    valkey.start()
+    yield valkey
+    valkey.stop()
+
+
+@pytest.fixture
+def client(server: Valkey) -> Iterator[Any]:
+    connection = redis.Redis(port=server.port)
+    yield connection
+    connection.close()
+
+
+def start(folder: Path, url: str, cache: str) -> Project:
+    """Return opsproject with its broker at ``url`` and its cache at ``cache``."""
+    return Project(folder, REDIS_URL=url, CACHE_URL=cache)
+
+
+def fill(client: Any, url: str) -> None:
+    """Queue tasks and write cache entries into one database, and keys of neighbours that look alike."""
+    sender = Celery("sender", broker=url, set_as_current=False)
+    with sender.connection_for_write() as connection:
+        for number in range(QUEUED):
+            sender.send_task("some.task", args=[number], queue="default", connection=connection)
+    for start in range(0, KEYS, 10_000):
+        client.mset({f"opsproject:1:key {number}": b"x" * 100 for number in range(start, start + 10_000)})
+    client.mset({"opsproject2:1:k": 1, "opsproject:x:1:k": 1})
+
+
+def test_by_prefix_a_hundred_thousand_keys_go_and_the_queue_stays(server: Valkey, client: Any, tmp_path: Path) -> None:
+    project = start(tmp_path / "project", server.url, server.url)
+    fill(client, server.url)
+    refused = project.manage("clear_cache", check=False)
+    assert (refused.returncode, refused.stdout) == (4, "")
+    assert "with the broker (1000 queued messages): clearing it would delete that too" in refused.stderr
+
+    client.config_resetstat()
+    done = project.manage("clear_cache", "--prefix")
+    assert (done.stdout, done.stderr) == (
+        "Cleared 'default' (RedisCache, keys with prefix 'opsproject'): 100000 entries.\n",
+        "",
+    )
+    assert (client.llen("default"), client.exists("opsproject2:1:k", "opsproject:x:1:k")) == (QUEUED, 2)
+    assert list(client.scan_iter("opsproject:1:*", count=10_000)) == []
+    ran = {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
+    assert not ran & {"keys", "flushdb", "flushall", "del"}
+
+
+@pytest.mark.parametrize("cache_by_socket", [True, False])
+def test_one_server_reached_by_socket_and_by_tcp_is_one(
+    server: Valkey, client: Any, tmp_path: Path, cache_by_socket: bool
+) -> None:
+    tcp, socket = server.url, f"unix://{tmp_path}/valkey.sock?db=0"
+    broker, cache = (tcp, socket) if cache_by_socket else (socket, tcp)
+    project = start(tmp_path / "project", broker, cache)
+    client.rpush("default", *range(3))
+    refused = project.manage("clear_cache", check=False)
+    assert (refused.returncode, refused.stdout) == (4, "")
+    assert "with the broker (3 queued messages)" in refused.stderr
+    # Another database of the same server is another place.
+    project = start(tmp_path / "other", broker, cache.replace("?db=0", "?db=1").replace("/0", "/1"))
+    assert project.manage("clear_cache").stdout == "Cleared 'default' (RedisCache): 0 entries.\n"
+    assert client.llen("default") == 3
+
+
+def test_a_server_that_refuses_is_one_line(server: Valkey, client: Any, tmp_path: Path) -> None:
+    project = start(tmp_path / "project", server.url, server.url)
+    client.mset({f"opsproject:1:{number}": 1 for number in range(5000)})
+    client.acl_setuser("default", enabled=True, nopass=True, keys="*", channels="*", commands=["+@all", "-unlink"])
+    done = project.manage("clear_cache", "--prefix", check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (69, "", 1)
+    assert done.stderr.startswith("CommandError: Cache 'default' cannot be cleared: ")
+    assert client.dbsize() == 5000
