@@ -29,7 +29,11 @@ def send(url: str, *, seconds: float = SECONDS) -> str | None:
     asking = threading.Thread(target=lambda: outcome.append(_ask(url, seconds)), name="ping", daemon=True)
     asking.start()
     asking.join(seconds)
-    return outcome[0] if outcome else f"no answer within {seconds:g}s"
+    return outcome[0] if outcome else _silent(seconds)
+
+
+def _silent(seconds: float) -> str:
+    return f"no answer within {seconds:g}s"
 
 
 def _ask(url: str, seconds: float) -> str | None:
@@ -41,6 +45,10 @@ def _ask(url: str, seconds: float) -> str | None:
         error.close()
         return f"it answered {error.code}"
     except urllib.error.URLError as error:
+        if isinstance(error.reason, TimeoutError):
+            return _silent(seconds)
         return str(getattr(error.reason, "strerror", None) or error.reason)
+    except TimeoutError:
+        return _silent(seconds)
     except (OSError, http.client.HTTPException, ValueError) as error:
         return getattr(error, "strerror", None) or type(error).__name__
