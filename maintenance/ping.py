@@ -32,6 +32,10 @@ def send(url: str, *, seconds: float = SECONDS) -> str | None:
     return outcome[0] if outcome else _silent(seconds)
 
 
+def _silent(seconds: float) -> str:
+    return f"no answer within {seconds:g}s"
+
+
 def _ask(url: str, seconds: float) -> str | None:
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "django-maintenance"})  # noqa: S310 - settings take http(s) only
@@ -48,7 +52,3 @@ def _ask(url: str, seconds: float) -> str | None:
         return _silent(seconds)
     except (OSError, http.client.HTTPException, ValueError) as error:
         return getattr(error, "strerror", None) or type(error).__name__
-
-
-def _silent(seconds: float) -> str:
-    return f"no answer within {seconds:g}s"

@@ -61,12 +61,14 @@ class Alone(Task):  # type: ignore[type-arg] # generic in its stubs only
 
 
 class Repeatable(Alone):
-    """A task that may stop anywhere and begin anew: what was unavailable is tried again within 1, 2 and 4 minutes."""
+    """A task that may stop anywhere and begin anew: what was unavailable is tried again after 1, 2 and 4 minutes."""
 
     abstract = True
     autoretry_for = (OperationalError, Unavailable)
     max_retries = 3
     retry_backoff = 60
+    # With jitter it could come back before this run has given its lock up.
+    retry_jitter = False
 
 
 def _skipped(refused: LockHeld | AlreadyDone) -> monitoring.Skipped:

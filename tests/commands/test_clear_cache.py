@@ -176,7 +176,10 @@ def test_forced_everything_goes_once_somebody_says_so(
         assert run("clear_cache", "--force-shared") == ("", asked + refused, 4)
         assert client.llen("celery") == 5
     # The queue, and kombu's bindings.
-    out = f"Cleared 'default' (RedisCache): {client.dbsize()} entries.\n"
+    out = (
+        f"Cleared 'default' (RedisCache): {client.dbsize()} entries, and with it the broker (5 queued messages) "
+        "in the same place.\n"
+    )
     assert run("clear_cache", "--force-shared", "--noinput") == (out, "", 0)
     assert client.keys() == []
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 from celery import Task
+from celery.exceptions import Retry
 from django.db.utils import OperationalError
 from django.test import modify_settings
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from maintenance import lease, sessions, tasks
+from maintenance import lease, tasks
 from maintenance.errors import AppNotInstalled, Unavailable
 
 pytestmark = pytest.mark.django_db
@@ -198,26 +199,32 @@ def test_a_refused_run_tells_whom_it_met(caplog: pytest.LogCaptureFixture) -> No
     ]
 
 
-def test_what_is_unavailable_is_tried_again_where_that_is_safe(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("retries", "minutes"), [(0, 1), (1, 2), (2, 4), (3, None)])
+def test_what_is_unavailable_is_tried_again_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, retries: int, minutes: int | None
 ) -> None:
-    caplog.set_level("INFO", logger="maintenance")
-    tries = iter([Unavailable(service="It", reason="asleep"), OperationalError("gone"), None])
+    caplog.set_level("INFO", logger="maintenance.runs")
 
-    def clear(**given: Any) -> Any:
-        trouble = next(tries)
-        if trouble:
-            raise trouble
-        return sessions.Cleared("db", 3, 1)
+    def gone(**given: Any) -> Any:
+        raise OperationalError("gone") if retries % 2 else Unavailable(service="It", reason="asleep")
 
-    monkeypatch.setattr("maintenance.sessions.clear", clear)
-    # An eager retry runs within the run that asks for it.
-    tasks.clear_sessions.apply()
-    events = [record.__dict__["maintenance"]["event"] for record in caplog.records]
-    assert sorted(events) == ["done", "retry", "retry", "start", "start", "start"]
+    monkeypatch.setattr("maintenance.sessions.clear", gone)
+    task: Any = tasks.clear_sessions
+    task.push_request(id="this id", called_directly=False, retries=retries, args=(), kwargs={})
+    try:
+        with pytest.raises(Retry if minutes else OperationalError) as caught:
+            task()
+    finally:
+        task.pop_request()
+    assert getattr(caught.value, "when", None) == (minutes and minutes * 60)
+    events = [record.__dict__["maintenance"]["event"] for record in caplog.records if record.name == "maintenance.runs"]
+    assert events == ["start", "retry" if minutes else "failed"]
     assert lease.find("maintenance.clear_sessions") is None
-    # A backup takes long, and its next run is never far.
-    assert [bool(getattr(task, "autoretry_for", ())) for task in ALL] == [False, True, True, True, True]
+
+
+def test_a_backup_is_not_tried_again() -> None:
+    # It takes long, and its next run is never far.
+    assert [task.name for task in ALL if not getattr(task, "autoretry_for", ())] == ["maintenance.backup"]
 
 
 def test_trouble_is_a_failure_and_frees_the_lock(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """Clearing a large cache beside a full queue, on a real server that is reached by TCP and by its socket."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import redis
 from celery import Celery
 
 from tests.processes import Project
-from tests.servers import Valkey
+from tests.servers import Valkey, free_port
 
 QUEUED, KEYS = 1_000, 100_000
 
@@ -70,8 +71,8 @@ def test_by_prefix_a_hundred_thousand_keys_go_and_the_queue_stays(server: Valkey
 def test_one_server_reached_by_socket_and_by_tcp_is_one(
     server: Valkey, client: Any, tmp_path: Path, cache_by_socket: bool
 ) -> None:
-    tcp, socket = server.url, f"unix://{tmp_path}/valkey.sock?db=0"
-    broker, cache = (tcp, socket) if cache_by_socket else (socket, tcp)
+    tcp, local = server.url, f"unix://{tmp_path}/valkey.sock?db=0"
+    broker, cache = (tcp, local) if cache_by_socket else (local, tcp)
     project = start(tmp_path / "project", broker, cache)
     client.rpush("default", *range(3))
     refused = project.manage("clear_cache", check=False)
@@ -91,3 +92,15 @@ def test_a_server_that_refuses_is_one_line(server: Valkey, client: Any, tmp_path
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (69, "", 1)
     assert done.stderr.startswith("CommandError: Cache 'default' cannot be cleared: ")
     assert client.dbsize() == 5000
+
+
+def test_a_broker_that_is_silent_or_down_does_not_keep_the_cache(server: Valkey, client: Any, tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        # The same database number elsewhere: it is asked who it is, and does not say.
+        for port in (silent.getsockname()[1], free_port()):
+            client.set("opsproject:1:k", 1)
+            project = start(tmp_path / str(port), f"redis://127.0.0.1:{port}/0", server.url)
+            done = project.manage("clear_cache")
+            assert (done.stdout, done.stderr) == ("Cleared 'default' (RedisCache): 1 entry.\n", "")

@@ -7,7 +7,8 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from maintenance import caches, conf, units
+from maintenance import caches, conf
+from maintenance.caches import report
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_app, add_json
 from maintenance.management.found import celery_app
@@ -42,7 +43,7 @@ class Command(BaseCommand):
             self.document(dry_run=dry_run, caches=[asdict(each) for each in done])
             return
         for each in done:
-            self.answer(_culled(each, dry_run=dry_run) if expired else _cleared(each, dry_run=dry_run))
+            self.answer(report.culled(each, dry_run=dry_run) if expired else report.cleared(each, dry_run=dry_run))
 
     def _plan(self, aliases: Any, **options: Any) -> tuple[caches.Step, ...]:
         return caches.plan(
@@ -62,21 +63,3 @@ class Command(BaseCommand):
                 with_it = " and ".join(step.shared)
                 self.confirm(f"Clear {step.alias!r}, and with it {with_it}?", interactive=options["interactive"])
         return caches.clear(steps)
-
-
-def _cleared(step: caches.Step, *, dry_run: bool) -> str:
-    did = "Would clear" if dry_run else "Cleared"
-    keys = "" if step.keys is None else f": {units.counted(step.keys, 'entry', 'entries')}"
-    only = ", only this process' own" if step.backend == "LocMemCache" else ""
-    also = f", and with it {', '.join(map(repr, step.also))} in the same Redis database" if step.also else ""
-    chosen = "" if step.prefix is None else f", keys with prefix {step.prefix!r}"
-    chosen += f" that match {step.pattern!r}" if step.pattern is not None else ""
-    return f"{did} {step.alias!r} ({step.backend}{chosen}{only}){keys}{also}."
-
-
-def _culled(culled: caches.Culled, *, dry_run: bool) -> str:
-    if culled.deleted is None:
-        return f"Nothing to do for {culled.alias!r} ({culled.backend}): {culled.note}."
-    did = "Would delete" if dry_run else "Deleted"
-    entries = units.counted(culled.deleted, "expired entry", "expired entries")
-    return f"{did} {entries} of {culled.alias!r} ({culled.backend})."
