@@ -18,6 +18,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 
 from .. import conf, process, results
 from ..misfire import Policy
+from ..schedules import unapplied
 from ..schedules.moments import aware
 from . import due, ledger
 from .due import Overdue
@@ -69,6 +70,8 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
 
     def setup_schedule(self) -> None:
         """Write nothing: the tables are sync_schedules' and the admin's. Watch once beat has started."""
+        if missing := unapplied.warning(self.app, extras=conf.get().schedules, using=self._using):
+            logger.warning(missing)
         signals.beat_init.connect(self._started)
 
     @property

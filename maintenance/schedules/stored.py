@@ -20,6 +20,9 @@ Value = TypeVar("Value", covariant=True)
 RETIRED = ""
 """The fingerprint of a managed schedule that we disabled because it had left the settings."""
 
+DONE = "done"
+"""The fingerprint of a managed schedule that beat disabled: it ran once, or expired."""
+
 Mark = tuple[str, datetime | None, str, tuple[object, ...]]
 """What is remembered and stored of a schedule: fingerprint, the row's start_time and description, Entry.mark."""
 
@@ -45,6 +48,11 @@ class Record:
     def retired(self) -> bool:
         """Whether we disabled it because it had left the settings."""
         return self.fingerprint == RETIRED
+
+    @property
+    def done(self) -> bool:
+        """Whether beat disabled it, because it had run once or had expired."""
+        return self.fingerprint == DONE
 
 
 @dataclass(frozen=True)
@@ -132,6 +140,11 @@ def _owned(managed: Mapping[str, tuple[str, Any]], using: str) -> Mapping[str, R
         return Record(found[0], made=str(facts.pop(MADE, "")), applied=facts)
 
     return Lazily(managed, record)
+
+
+def mark_done(names: Any, *, using: str) -> None:
+    """Note that beat disabled the schedules of ``names`` (a list or a query), so that sync takes it for no edit."""
+    ManagedSchedule.objects.using(using).filter(name__in=names).update(fingerprint=DONE)
 
 
 def misplaced(zones: Mapping[str, str], *, using: str) -> list[str]:
