@@ -14,6 +14,7 @@ from .timings import Clocked
 from .values import Refused
 
 KEYS = ("task", "schedule", "args", "kwargs", "options", "relative")
+_KNOWN_KEYS = frozenset(KEYS)
 
 
 @dataclass(frozen=True)
@@ -157,20 +158,24 @@ class _Reader:
 
 def _columns(name: Any, given: Mapping[str, Any], zone: ZoneInfo) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Return what an entry says besides its options, and the faults of the rest."""
-    readers: dict[str, Callable[[], Any]] = {
-        "name": lambda: values.line(name, "its name", "name"),
-        "task": lambda: values.line(given.get("task"), "its task", "task"),
-        "timing": lambda: spellings.of(given.get("schedule"), zone=zone.key, relative=bool(given.get("relative"))),
-        "args": lambda: values.json_list(given.get("args"), "args"),
-        "kwargs": lambda: values.json_dict(given.get("kwargs"), "kwargs"),
-    }
     found, faults = {}, []
-    for column, read in readers.items():
+    for column, read in _READERS.items():
         try:
-            found[column] = read()
+            found[column] = read(name, given, zone)
         except (Refused, spellings.UnusableTiming) as error:
             faults.append((error.args[0], error.args[1]))
-    return found, [*faults, *_unknown_keys(given)]
+    return found, faults if _KNOWN_KEYS.issuperset(given) else [*faults, *_unknown_keys(given)]
+
+
+_READERS: Mapping[str, Callable[[Any, Mapping[str, Any], ZoneInfo], Any]] = {
+    "name": lambda name, given, zone: values.line(name, "its name", "name"),
+    "task": lambda name, given, zone: values.line(given.get("task"), "its task", "task"),
+    "timing": lambda name, given, zone: spellings.of(
+        given.get("schedule"), zone=zone.key, relative=bool(given.get("relative"))
+    ),
+    "args": lambda name, given, zone: values.json_list(given.get("args"), "args"),
+    "kwargs": lambda name, given, zone: values.json_dict(given.get("kwargs"), "kwargs"),
+}
 
 
 def _extras(extra: Schedule, zone: ZoneInfo) -> dict[str, Any]:

@@ -102,13 +102,14 @@ class Lazily(Mapping[str, Value]):
 def read(*, using: str) -> Stored:
     """Return everything that sync_schedules compares with: six queries at any size, seven where something differs."""
     by_key = {kind: _timings(kind, using) for kind in MODELS}
-    found = {(kind, pk): timing for kind, rows in by_key.items() for pk, timing in rows.items()}
     managed = {row[0]: row for row in ManagedSchedule.objects.using(using).values_list("name", "fingerprint", *EXTRAS)}
     raw = {row[0]: row for row in PeriodicTask.objects.using(using).values_list(*_COLUMNS).order_by("pk")}
 
     def timing_of(row: Values) -> Timing:
-        given = zip(MODELS, row[-len(MODELS) :], strict=True)
-        return next((found.get(key) for key in given if key[1] is not None), None) or _NONE
+        for kind, key in zip(MODELS, row[-len(MODELS) :], strict=True):
+            if key is not None:
+                return by_key[kind].get(key, _NONE)
+        return _NONE
 
     def mark(name: str, record: Values) -> Mark:
         row, (fingerprint, options, *others) = raw[name], record[1:]
@@ -117,6 +118,7 @@ def read(*, using: str) -> Stored:
 
     rows = Lazily(raw, lambda name, row: Row(row[1], _entry(row, timing_of(row), managed.get(name))))
     marks = Lazily({name: record for name, record in managed.items() if name in raw}, mark)
+    found = {(kind, pk): timing for kind, timings in by_key.items() for pk, timing in timings.items()}
     return Stored(rows, keys_of(found), _owned(managed, using), marks)
 
 
