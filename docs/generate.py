@@ -44,7 +44,7 @@ OUTCOMES: dict[str, dict[int, str]] = {
         69: "the database is unavailable",
     },
     "purge_results": {1: REFUSED, 69: "the database is unavailable"},
-    "reset_schedules": {1: REFUSED, 4: "not confirmed", 69: "the database is unavailable"},
+    "reset_schedules": {1: REFUSED, 4: "not confirmed, or a sync is at work", 69: "the database is unavailable"},
     "run_beat": {69: "the broker or the database is unavailable"},
     "run_broker": {
         4: "a broker already serves this folder",
@@ -61,7 +61,7 @@ OUTCOMES: dict[str, dict[int, str]] = {
     "sync_schedules": {
         1: "entries, or conflicts with --on-conflict error, were refused: nothing was written; or the database refused",
         3: "with --check: something would change",
-        4: "deleting was not confirmed",
+        4: "another sync is at work, or deleting was not confirmed",
         69: "the database is unavailable",
     },
 }

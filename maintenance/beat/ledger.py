@@ -13,6 +13,7 @@ from kombu.utils.json import dumps, loads
 from .. import lease
 from ..errors import MaintenanceError
 from ..models import Dispatch
+from ..schedules import stored
 from ..schedules.moments import aware
 from . import due
 from .rows import Entry
@@ -79,8 +80,10 @@ def record(
 
 
 def disable(keys: Collection[int], *, using: str) -> None:
-    """Disable rows that ran once or expired, as DatabaseScheduler leaves them."""
-    PeriodicTask.objects.using(using).filter(pk__in=keys).update(enabled=False, last_run_at=None, total_run_count=0)
+    """Disable rows that ran once or expired, as DatabaseScheduler leaves them, and note that it was not a person."""
+    rows = PeriodicTask.objects.using(using).filter(pk__in=keys)
+    rows.update(enabled=False, last_run_at=None, total_run_count=0)
+    stored.mark_done(rows.values("name"), using=using)
 
 
 def unsent(*, using: str) -> list[Record]:

@@ -15,6 +15,7 @@ from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from .. import conf, process
+from ..schedules import unapplied
 from ..schedules.moments import aware
 from . import database, ledger
 from .choosing import Chooser
@@ -78,6 +79,8 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
 
     def setup_schedule(self) -> None:
         """Write nothing: the tables are sync_schedules' and the admin's. Watch once beat has started."""
+        if missing := unapplied.warning(self.app, extras=conf.get().schedules, using=self._using):
+            logger.warning(missing)
         signals.beat_init.connect(self._started)
 
     @property

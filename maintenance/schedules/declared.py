@@ -14,6 +14,9 @@ from .timings import Clocked
 from .values import Refused
 
 KEYS = ("task", "schedule", "args", "kwargs", "options", "relative")
+_KNOWN_KEYS = frozenset(KEYS)
+Why = tuple[str, str]
+"""A problem and its cure."""
 
 
 @dataclass(frozen=True)
@@ -103,21 +106,20 @@ class _Reader:
         found, faults = _columns(name, given, zone)
         sent = self._sent(given.get("options"), zone)
         errors = [Fault(label, *why) for why in (*faults, *sent.faults)]
-        errors += [Fault(label, *why, kind="task") for why in self._unknown_task(found.get("task"))]
-        if not errors:
-            errors += [Fault(label, *why) for why in self._unbindable(found["task"], given)]
+        if (task := found.get("task")) and task not in self.tasks:
+            errors.append(Fault(label, *self._unknown_task(task), kind="task"))
+        if not errors and (unbound := self._unbindable(found["task"], given)):
+            errors.append(Fault(label, *unbound))
         doubts = [Fault(label, *why) for why in sent.doubts]
-        for why in self._undeclared_queue(sent.values.get("queue")):
-            (errors if self.queues and self.queues.strict else doubts).append(Fault(label, *why))
+        if self.queues and (queue := sent.values.get("queue")) and queue not in self.queues.names:
+            (errors if self.queues.strict else doubts).append(Fault(label, *self._undeclared(queue, self.queues)))
         if errors:
             self.errors += dict.fromkeys(errors)
             return
-        found |= sent.values
-        if extra:
-            found |= _extras(extra, zone)
+        extras = _extras(extra, zone) if extra else {}
         if isinstance(found["timing"], Clocked):
-            found["one_off"] = True
-        self.entries.append(Entry(**found))
+            extras["one_off"] = True
+        self.entries.append(Entry(**found, **sent.values, **extras))
         self.warnings += doubts
 
     def _sent(self, given: Any, zone: ZoneInfo) -> options.Options:
@@ -129,48 +131,47 @@ class _Reader:
             self._options[key] = options.read(given, zone)
         return self._options[key]
 
-    def _unknown_task(self, task: str | None) -> list[tuple[str, str]]:
-        if task is None or task in self.tasks:
-            return []
+    def _unknown_task(self, task: str) -> Why:
         cure = _meant(task, self.tasks) or "Register it, or import its module in CELERY_IMPORTS."
-        return [(f"no task is named {task!r}", cure)]
+        return f"no task is named {task!r}", cure
 
-    def _undeclared_queue(self, queue: str | None) -> list[tuple[str, str]]:
-        if not self.queues or not queue or queue in self.queues.names:
-            return []
-        cure = _meant(queue, self.queues.names) or "Add it to CELERY_TASK_QUEUES."
-        return [(f"no queue {queue!r} is declared", cure)]
+    def _undeclared(self, queue: str, queues: Queues) -> Why:
+        return f"no queue {queue!r} is declared", _meant(queue, queues.names) or "Add it to CELERY_TASK_QUEUES."
 
-    def _unbindable(self, task: str, given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    def _unbindable(self, task: str, given: Mapping[str, Any]) -> Why | None:
         """Return why the arguments do not fit the task's signature, as apply_async would find out."""
         known: Any = self.tasks[task] if isinstance(self.tasks, Mapping) else None
         bind = getattr(known, "__header__", None)
         if bind is None or not known.typing:
-            return []
+            return None
         try:
             bind(*(given.get("args") or ()), **(given.get("kwargs") or {}))
         except TypeError as error:
             cure = "Change args and kwargs, or the task's signature."
-            return [(f"its arguments do not fit the task ({error})", cure)]
-        return []
+            return f"its arguments do not fit the task ({error})", cure
+        return None
 
 
-def _columns(name: Any, given: Mapping[str, Any], zone: ZoneInfo) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def _columns(name: Any, given: Mapping[str, Any], zone: ZoneInfo) -> tuple[dict[str, Any], list[Why]]:
     """Return what an entry says besides its options, and the faults of the rest."""
-    readers: dict[str, Callable[[], Any]] = {
-        "name": lambda: values.line(name, "its name", "name"),
-        "task": lambda: values.line(given.get("task"), "its task", "task"),
-        "timing": lambda: spellings.of(given.get("schedule"), zone=zone.key, relative=bool(given.get("relative"))),
-        "args": lambda: values.json_list(given.get("args"), "args"),
-        "kwargs": lambda: values.json_dict(given.get("kwargs"), "kwargs"),
-    }
     found, faults = {}, []
-    for column, read in readers.items():
+    for column, read in _READERS.items():
         try:
-            found[column] = read()
+            found[column] = read(name, given, zone)
         except (Refused, spellings.UnusableTiming) as error:
             faults.append((error.args[0], error.args[1]))
-    return found, [*faults, *_unknown_keys(given)]
+    return found, faults if _KNOWN_KEYS.issuperset(given) else [*faults, *_unknown_keys(given)]
+
+
+_READERS: Mapping[str, Callable[[Any, Mapping[str, Any], ZoneInfo], Any]] = {
+    "name": lambda name, given, zone: values.line(name, "its name", "name"),
+    "task": lambda name, given, zone: values.line(given.get("task"), "its task", "task"),
+    "timing": lambda name, given, zone: spellings.of(
+        given.get("schedule"), zone=zone.key, relative=bool(given.get("relative"))
+    ),
+    "args": lambda name, given, zone: values.json_list(given.get("args"), "args"),
+    "kwargs": lambda name, given, zone: values.json_dict(given.get("kwargs"), "kwargs"),
+}
 
 
 def _extras(extra: Schedule, zone: ZoneInfo) -> dict[str, Any]:
@@ -185,7 +186,7 @@ def _extras(extra: Schedule, zone: ZoneInfo) -> dict[str, Any]:
     }
 
 
-def _unknown_keys(given: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _unknown_keys(given: Mapping[str, Any]) -> list[Why]:
     unknown = next((key for key in given if key not in KEYS), None)
     if unknown is None:
         return []

@@ -45,13 +45,13 @@ class Entry:
     no_overlap: bool = False
     ping: str = ""
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """64 hex digits that differ when anything of the entry does; two spellings of one crontab have one."""
         content = repr((self.name, self.start_time, self.description, *self.mark))
         return hashlib.sha256(content.encode()).hexdigest()
 
-    @cached_property
+    @property
     def mark(self) -> tuple[object, ...]:
         """What the tables hold of it, in the order of MARKED: equal marks have equal facts."""
         return _marked(self)

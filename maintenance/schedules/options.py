@@ -62,9 +62,10 @@ def plain_key(given: Any) -> Any:
     """Return what two equal options have in common; None where they hold more than plain values."""
     if not given:
         return ()
-    if type(given) is not dict or not all(type(value) in _SCALARS for value in given.values()):
+    if type(given) is not dict:
         return None
-    return tuple((name, type(value), value) for name, value in given.items())
+    kinds = tuple(map(type, given.values()))  # 1, 1.0 and True are equal, and mean different things
+    return (tuple(given.items()), kinds) if _SCALARS.issuperset(kinds) else None
 
 
 def _checked(given: Any) -> Mapping[str, Any]:

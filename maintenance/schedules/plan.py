@@ -1,7 +1,8 @@
 """What must happen to the tables so that they hold what is declared. Pure: no table is touched here.
 
 Three ways are compared: what is declared, what the row holds, and what we last applied. A field that differs from what
-we applied was edited by a person; a row that a person disabled stays disabled.
+we applied was edited by a person; a row that a person disabled stays disabled. One that beat disabled (it ran once, or
+expired) stays so until its entry changes.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 from .cleanup import BACKEND_CLEANUP
 from .entries import EXTRAS, OPTIONAL, Entry
-from .stored import RETIRED, Mark, Record, Row, Stored
+from .stored import DONE, RETIRED, Mark, Record, Row, Stored
 
 Changes = Mapping[str, tuple[object, object]]
 Prune = Literal["disable", "delete", "keep"]
@@ -131,19 +132,21 @@ def _is_as_it_was(entry: Entry, mark: Mark) -> bool:
 
 def _compare(found: _Findings, entry: Entry, row: Row, record: Record | None, on_conflict: OnConflict) -> None:
     base: Mapping[str, Any] = record.applied if record else {}
-    if record and not record.retired and base == entry.facts and _holds(row.entry, entry):
+    if record and record.fingerprint == entry.fingerprint and base == entry.facts and _holds(row.entry, entry):
         found.unchanged += 1
         return
     target = _filled(entry, row, base)
     differing = _differing(row.entry, target)
-    if "enabled" in differing and not row.enabled and not _revives(record):
-        differing.remove("enabled")  # a person disabled it
+    done = record is not None and record.done and not row.enabled and base == entry.facts
+    revives = record is not None and (record.retired or record.done or base.get("enabled") is False)
+    if "enabled" in differing and not row.enabled and (done or not revives):
+        differing.remove("enabled")  # a person disabled it, or it is done
         target = replace(target, enabled=False)
     edited = [
         name
         for name in differing
         if name in base and name not in EXTRAS and row.entry.facts[name] != base[name]
-        if not (name == "enabled" and record and record.retired)
+        if not (name == "enabled" and record and (record.retired or record.done))
     ]
     if on_conflict == "code":
         edited = []
@@ -156,18 +159,13 @@ def _compare(found: _Findings, entry: Entry, row: Row, record: Record | None, on
         found.update.append(Update(row.pk, target, changes, adopted=record is None))
     elif not edited:
         found.unchanged += 1
-    _remember(found, entry, record, {name: base[name] for name in edited})
+    _remember(found, entry, record, {name: base[name] for name in edited}, done=done)
 
 
 def _holds(row: Entry, entry: Entry) -> bool:
     """Return whether a row is what is declared, apart from what the entry leaves to a person."""
     facts = row.facts
     return all(facts[name] == fact for name, fact in entry.facts.items() if fact is not None or name not in OPTIONAL)
-
-
-def _revives(record: Record | None) -> bool:
-    """Return whether it was the code that disabled the row: by leaving, or with enabled=False."""
-    return record is not None and (record.retired or record.applied.get("enabled") is False)
 
 
 def _filled(entry: Entry, row: Row, base: Mapping[str, Any] | None = None) -> Entry:
@@ -192,8 +190,10 @@ def _attribute(name: str) -> str:
     return "timing" if name == "schedule" else name
 
 
-def _remember(found: _Findings, entry: Entry, record: Record | None, kept: Mapping[str, Any]) -> None:
-    wanted = Record(entry.fingerprint, {**entry.facts, **kept})
+def _remember(
+    found: _Findings, entry: Entry, record: Record | None, kept: Mapping[str, Any], *, done: bool = False
+) -> None:
+    wanted = Record(DONE if done else entry.fingerprint, {**entry.facts, **kept})
     if record != wanted:
         found.own[entry.name] = wanted
 

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from datetime import UTC, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from celery.schedules import ParseException, crontab, schedule, solar
@@ -27,6 +28,10 @@ NICKNAMES = {
     "@hourly": "0 * * * *",
 }
 _DEGREES = Decimal("0.000001")
+_TEXTS = frozenset({int, str})
+_fields = attrgetter(*(f"_orig_{name}" for name in CRONTAB_FIELDS))
+_known: dict[tuple[str, ...], Crontab] = {}
+_KNOWN_MOST = 20_000
 
 
 class UnusableTiming(ValueError):
@@ -59,17 +64,20 @@ def of(value: Any, *, zone: str, relative: bool = False) -> Timing:
 
 def from_crontab(value: Any, *, zone: str) -> Crontab:
     """Return Celery's ``crontab`` in ``zone``. Lists, sets and names that the table refuses are written as numbers."""
-    written = [getattr(value, f"_orig_{name}") for name in CRONTAB_FIELDS]
-    if all(type(field) in (int, str) for field in written):
-        return from_texts(*map(str, written), zone=zone)
-    return _crontab(value, zone)
+    fields = _fields(value)
+    if not _TEXTS.issuperset(map(type, fields)):
+        return _crontab(value, zone)
+    key = (*map(str, fields), zone)
+    return _known.get(key) or _remembered(key, value)
 
 
-@lru_cache(maxsize=20_000)
 def from_texts(*fields: str, zone: str) -> Crontab:
     """Return a crontab by its ``fields`` in the order of CRONTAB_FIELDS. Raises ParseException, ValueError."""
-    named: dict[str, Any] = dict(zip(CRONTAB_FIELDS, fields, strict=True))
-    return _crontab(crontab(**named), zone)
+    key = (*fields, zone)
+    if key not in _known:
+        named: dict[str, Any] = dict(zip(CRONTAB_FIELDS, fields, strict=True))
+        _remembered(key, crontab(**named))
+    return _known[key]
 
 
 def degrees(value: object) -> Decimal:
@@ -132,6 +140,14 @@ def _interval(value: float | timedelta) -> Interval:
             f"its interval of {exact} does not fit the table", "Write whole seconds, or whole days beyond 68 years."
         )
     return found
+
+
+def _remembered(key: tuple[str, ...], value: Any) -> Crontab:
+    """Read a crontab, and keep it: the tables mostly hold the texts that the settings have, and parsing is slow."""
+    if len(_known) >= _KNOWN_MOST:
+        _known.clear()
+    _known[key] = _crontab(value, key[-1])
+    return _known[key]
 
 
 def _crontab(value: Any, zone: str) -> Crontab:

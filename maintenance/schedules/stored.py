@@ -14,11 +14,15 @@ from .entries import EXTRAS, MARKED, OPTIONAL, Entry, canonical, recanonical
 from .moments import aware
 from .timings import CRONTAB_FIELDS, MODELS, Clocked, Interval, Solar, Timing, Unreadable
 
+Values = tuple[Any, ...]
 Given = TypeVar("Given")
 Value = TypeVar("Value", covariant=True)
 
 RETIRED = ""
 """The fingerprint of a managed schedule that we disabled because it had left the settings."""
+
+DONE = "done"
+"""The fingerprint of a managed schedule that beat disabled: it ran once, or expired."""
 
 Mark = tuple[str, datetime | None, str, tuple[object, ...]]
 """What is remembered and stored of a schedule: fingerprint, the row's start_time and description, Entry.mark."""
@@ -28,6 +32,7 @@ _JSON = {"args": "[]", "kwargs": "{}", "headers": "{}"}
 _TEXT_OR_NONE = ("queue", "exchange", "routing_key", "description")
 _NONE = Unreadable("row without a schedule")
 _COLUMNS = ("name", "pk", *OPTIONAL, *_OWN, *(f"{kind}_id" for kind in MODELS))
+_FIRST = 2 + len(OPTIONAL)
 MADE = "schedule_made"
 """The key in ManagedSchedule.applied that names the interval or crontab that we made for it, and may remove."""
 
@@ -45,6 +50,11 @@ class Record:
     def retired(self) -> bool:
         """Whether we disabled it because it had left the settings."""
         return self.fingerprint == RETIRED
+
+    @property
+    def done(self) -> bool:
+        """Whether beat disabled it, because it had run once or had expired."""
+        return self.fingerprint == DONE
 
 
 @dataclass(frozen=True)
@@ -71,16 +81,13 @@ class Stored:
 
 
 class Lazily(Mapping[str, Value]):
-    """A mapping whose values are made when they are asked for."""
+    """A mapping whose values are made each time when they are asked for: most never are, and few are kept."""
 
     def __init__(self, given: Mapping[str, Given], make: Callable[[str, Given], Value]) -> None:
         self._given, self._make = given, make
-        self._made: dict[str, Value] = {}
 
     def __getitem__(self, name: str) -> Value:
-        if name not in self._made:
-            self._made[name] = self._make(name, self._given[name])
-        return self._made[name]
+        return self._make(name, self._given[name])
 
     def __contains__(self, name: object) -> bool:
         return name in self._given
@@ -95,43 +102,43 @@ class Lazily(Mapping[str, Value]):
 def read(*, using: str) -> Stored:
     """Return everything that sync_schedules compares with: six queries at any size, seven where something differs."""
     by_key = {kind: _timings(kind, using) for kind in MODELS}
-    found = {(kind, pk): timing for kind, rows in by_key.items() for pk, timing in rows.items()}
-    managed = _managed(using)
-    raw: dict[str, tuple[Any, ...]] = {}
-    marks: dict[str, Mark] = {}
-    first, last = len(_COLUMNS) - len(_OWN) - len(MODELS), len(_COLUMNS) - len(MODELS)
-    for row in PeriodicTask.objects.using(using).values_list(*_COLUMNS).order_by("pk"):
-        name, keys = row[0], row[last:]
-        timing = next((found.get(key) for key in zip(MODELS, keys, strict=True) if key[1] is not None), None) or _NONE
-        raw[name] = (*row[:last], timing)
-        if name in managed:
-            fingerprint, extras = managed[name]
-            marks[name] = (fingerprint, row[2], row[3], (*row[first:last], timing.meaning_text, *extras))
-    rows = Lazily(raw, lambda name, row: Row(row[1], _entry(row, managed.get(name))))
+    managed = {row[0]: row for row in ManagedSchedule.objects.using(using).values_list("name", "fingerprint", *EXTRAS)}
+    raw = {row[0]: row for row in PeriodicTask.objects.using(using).values_list(*_COLUMNS).order_by("pk")}
+
+    def timing_of(row: Values) -> Timing:
+        for kind, key in zip(MODELS, row[-len(MODELS) :], strict=True):
+            if key is not None:
+                return by_key[kind].get(key, _NONE)
+        return _NONE
+
+    def mark(name: str, record: Values) -> Mark:
+        row, (fingerprint, options, *others) = raw[name], record[1:]
+        own, kept = row[_FIRST : -len(MODELS)], canonical(options) if options else "{}"
+        return fingerprint, row[2], row[3], (*own, timing_of(row).meaning_text, kept, *others)
+
+    rows = Lazily(raw, lambda name, row: Row(row[1], _entry(row, timing_of(row), managed.get(name))))
+    marks = Lazily({name: record for name, record in managed.items() if name in raw}, mark)
+    found = {(kind, pk): timing for kind, timings in by_key.items() for pk, timing in timings.items()}
     return Stored(rows, keys_of(found), _owned(managed, using), marks)
 
 
-def _managed(using: str) -> dict[str, tuple[str, tuple[str, str, bool, str]]]:
-    """Return {name: (fingerprint, EXTRAS)} of what is ours."""
-    rows = ManagedSchedule.objects.using(using).values_list("name", "fingerprint", *EXTRAS)
-    return {
-        name: (fingerprint, (canonical(options) if options else "{}", *rest))
-        for name, fingerprint, options, *rest in rows
-    }
-
-
-def _owned(managed: Mapping[str, tuple[str, Any]], using: str) -> Mapping[str, Record]:
+def _owned(managed: Mapping[str, Values], using: str) -> Mapping[str, Record]:
     """Return the records; what was applied is read, in one query, when the first is asked for."""
     applied: dict[str, Any] = {}
 
-    def record(name: str, found: tuple[str, Any]) -> Record:
+    def record(name: str, found: Values) -> Record:
         if not applied:
             applied.update(ManagedSchedule.objects.using(using).values_list("name", "applied"))
         given = applied.get(name)
         facts = dict(given) if isinstance(given, dict) else {}
-        return Record(found[0], made=str(facts.pop(MADE, "")), applied=facts)
+        return Record(found[1], made=str(facts.pop(MADE, "")), applied=facts)
 
     return Lazily(managed, record)
+
+
+def mark_done(names: Any, *, using: str) -> None:
+    """Note that beat disabled the schedules of ``names`` (a list or a query), so that sync takes it for no edit."""
+    ManagedSchedule.objects.using(using).filter(name__in=names).update(fingerprint=DONE)
 
 
 def misplaced(zones: Mapping[str, str], *, using: str) -> list[str]:
@@ -156,14 +163,15 @@ def keys_of(found: Mapping[tuple[str, int], Timing]) -> dict[Timing, int]:
     return {timing: pk for (_, pk), timing in sorted(found.items(), key=lambda item: item[0], reverse=True)}
 
 
-def _entry(row: tuple[Any, ...], managed: tuple[str, tuple[str, str, bool, str]] | None) -> Entry:
-    *values, timing = row
-    columns: dict[str, Any] = dict(zip(_COLUMNS[: len(values)], values, strict=True))
+def _entry(row: Values, timing: Timing, managed: Values | None) -> Entry:
+    columns: dict[str, Any] = dict(zip(_COLUMNS[: -len(MODELS)], row[: -len(MODELS)], strict=True))
     del columns["pk"]
     columns |= {name: recanonical(columns[name], empty=empty) for name, empty in _JSON.items()}
     columns |= {name: columns[name] or None for name in _TEXT_OR_NONE}
     columns |= {name: aware(columns[name]) for name in ("expires", "start_time")}
-    columns |= dict(zip(EXTRAS, managed[1], strict=True)) if managed else {}
+    if managed:
+        columns |= dict(zip(EXTRAS, managed[2:], strict=True))
+        columns["options"] = canonical(columns["options"] or {})
     return Entry(timing=timing, **columns)
 
 

@@ -24,6 +24,8 @@ from django_celery_beat.models import (
 )
 from django_celery_beat.schedulers import ModelEntry
 
+from maintenance.beat.scheduler import Scheduler
+from maintenance.beat.sending import Sender
 from maintenance.conf import Schedule
 from maintenance.models import ManagedSchedule
 from maintenance.schedules import apply, declared, listing, plan, reset, select, spellings, stored
@@ -332,6 +334,43 @@ def test_a_person_who_disabled_a_row_is_obeyed_whatever_changes() -> None:
     for entries in ({"it": add(args=[1])}, {}, {"it": add(args=[1])}):
         sync(entries)
         assert not PeriodicTask.objects.get(name="it").enabled
+
+
+def beats(at: datetime) -> list[str]:
+    """Run one beat at a moment, and return what it sent; the test's clock goes on from then."""
+    sent: list[str] = []
+    with time_machine.travel(at, tick=False), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Sender, "open", lambda self: None)
+        patched.setattr(Sender, "send", lambda self, record: sent.append(record.name))
+        beat = Scheduler(app=app, lazy=True)
+        beat.tick()
+        beat.close()
+    return sent
+
+
+@pytest.mark.parametrize("schedule", [Schedule(one_off=True), Schedule()])
+def test_what_beat_ended_is_done_until_the_settings_change_it(schedule: Schedule) -> None:
+    first = add(schedule=60) if schedule.one_off else add(schedule=clocked(NOW))
+    sync({"it": first}, extras={"it": schedule})
+    PeriodicTask.objects.update(date_changed=NOW - timedelta(minutes=1))
+    assert beats(NOW) == ["it"]
+    for now in (NOW, LATER):
+        assert sync({"it": first}, extras={"it": schedule}, now=now) == Plan(unchanged=1)
+        assert (PeriodicTask.objects.get().enabled, beats(LATER)) == (False, [])
+    again = add(schedule=30) if schedule.one_off else add(schedule=clocked(LATER))
+    assert len(sync({"it": again}, extras={"it": schedule}, now=LATER).update) == 1
+    assert PeriodicTask.objects.get().enabled
+    assert beats(LATER + timedelta(hours=1)) == ["it"]
+    assert not PeriodicTask.objects.get().enabled
+
+
+def test_what_expired_runs_again_when_it_may_longer() -> None:
+    sync({"it": add(options={"expires": NOW})})
+    PeriodicTask.objects.update(date_changed=NOW - timedelta(hours=1))
+    assert (beats(NOW), PeriodicTask.objects.get().enabled) == ([], False)
+    assert sync({"it": add(options={"expires": NOW})}) == Plan(unchanged=1)
+    sync({"it": add(options={"expires": LATER})})
+    assert (beats(NOW), PeriodicTask.objects.get().enabled) == (["it"], True)
 
 
 def test_clocked_back_to_an_interval_is_no_longer_one_off() -> None:

@@ -9,7 +9,7 @@ import pytest
 from maintenance.schedules.cleanup import BACKEND_CLEANUP
 from maintenance.schedules.entries import Entry
 from maintenance.schedules.plan import Conflict, Plan, Update, diff
-from maintenance.schedules.stored import RETIRED, Record, Row, Stored
+from maintenance.schedules.stored import DONE, RETIRED, Record, Row, Stored
 from maintenance.schedules.timings import Interval
 
 MINUTE = Entry(name="it", task="app.add", timing=Interval(60_000_000))
@@ -181,3 +181,26 @@ def test_celerys_own_entry_rests_when_another_purges_results() -> None:
     assert diff([], resting, replaces_cleanup=True) == Plan()
     renamed = stored(replace(builtin, name="mine"))
     assert diff([], renamed, replaces_cleanup=True) == Plan(foreign=("mine",))
+
+
+def test_what_beat_ended_stays_done_until_its_entry_changes() -> None:
+    once = replace(MINUTE, one_off=True)
+    ended, done = replace(once, enabled=False), Record(DONE, once.facts)
+    assert diff([once], stored(ended, it=done)) == Plan(unchanged=1)
+    again = replace(HOUR, one_off=True)
+    plan = diff([again], stored(ended, it=done))
+    assert plan == Plan(update=(Update(1, again, {**TO_HOUR, "enabled": (False, True)}),), own={"it": applied(again)})
+    by_hand = diff([again], stored(ended, it=applied(once)))
+    assert by_hand.update == (Update(1, replace(again, enabled=False), TO_HOUR),), "a person is obeyed"
+
+
+def test_what_beat_ended_and_a_person_enabled_again_is_as_it_was() -> None:
+    once = replace(MINUTE, one_off=True)
+    assert diff([once], stored(once, it=Record(DONE, once.facts))) == Plan(unchanged=1, own={"it": applied(once)})
+
+
+def test_what_beat_ended_may_leave_and_come_back() -> None:
+    once = replace(MINUTE, one_off=True)
+    tables = stored(replace(once, enabled=False), it=Record(DONE, once.facts))
+    assert diff([], tables) == Plan()
+    assert diff([], tables, prune="delete").forget == ("it",)
