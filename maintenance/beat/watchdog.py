@@ -46,7 +46,7 @@ class Watchdog:
             try:
                 self._heartbeat.touch()
             except OSError as error:
-                sys.stderr.write(f"beat: the heartbeat file {str(self._heartbeat)!r} cannot be written: {error}\n")
+                _say(f"the heartbeat file {str(self._heartbeat)!r} cannot be written: {error}")
                 self._heartbeat = None
 
     def stop(self) -> None:
@@ -58,15 +58,21 @@ class Watchdog:
         while not self._stopped.wait(min(1.0, self.limit / 4)):
             silent = time.monotonic() - self._last
             if silent > self.limit:
-                sys.stderr.write(
-                    f"beat: no tick for {silent:.0f} s. Where it stands follows; ending with {EXIT_CODE}.\n"
-                )
-                faulthandler.dump_traceback(all_threads=True)
-                sys.stderr.flush()
-                self._end(EXIT_CODE)
+                try:
+                    _say(f"no tick for {silent:.0f} s. Where it stands follows; ending with {EXIT_CODE}.")
+                    faulthandler.dump_traceback(sys.__stderr__ or 2, all_threads=True)
+                finally:
+                    self._end(EXIT_CODE)
                 return
             if silent <= self._patience:
                 nudged = False
             elif not nudged and self._nudge():
                 nudged = True
-                sys.stderr.write(f"beat: no tick for {silent:.0f} s. The database connection was cut.\n")
+                _say(f"no tick for {silent:.0f} s. The database connection was cut.")
+
+
+def _say(text: str) -> None:
+    """Write to the real stderr: Celery's beat puts a logger in its place, which may be what hangs, and has no file."""
+    if sys.__stderr__ is not None:
+        sys.__stderr__.write(f"beat: {text}\n")
+        sys.__stderr__.flush()

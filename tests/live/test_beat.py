@@ -45,3 +45,26 @@ def test_beat_waits_for_a_broker_that_starts_later(project: Project) -> None:
     assert "Waiting up to 1s for the broker at redis://:**@127.0.0.1:1/0" in beat.output
     assert "CommandError: The broker at redis://:**@127.0.0.1:1/0 does not answer" in beat.output
     assert "s3cret" not in beat.output
+
+
+def test_each_tick_touches_the_heartbeat_file(project: Project) -> None:
+    folder = project.var / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    beat = project.start("run_beat", MAINTENANCE_RUN_DIR=str(folder))
+    first = wait_for(lambda: (folder / "beat").exists() and (folder / "beat").stat().st_mtime_ns, seconds=60)
+    wait_for(lambda: (folder / "beat").stat().st_mtime_ns > first, about="the next tick")
+    assert beat.terminate(seconds=20) == 0
+
+
+def test_a_changed_row_is_live_soon(project: Project) -> None:
+    project.python(EVERY_SECOND.replace("every=1", "every=3600"))
+    beat = project.start("run_beat")
+    beat.wait_for_line("1 changed", seconds=60)
+    project.python(
+        "from django_celery_beat.models import IntervalSchedule, PeriodicTask\n"
+        "row = PeriodicTask.objects.get(name='each second')\n"
+        "row.interval = IntervalSchedule.objects.create(every=1, period='seconds')\nrow.save()"
+    )
+    # On an idle machine within 5 s, as the benchmark tells; here only a hang counts.
+    beat.wait_for_line("Sending due task each second", seconds=60)
+    assert beat.terminate(seconds=20) == 0

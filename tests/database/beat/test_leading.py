@@ -181,3 +181,8 @@ def test_without_a_lease_it_sends_beside_another_leader(clock: Any, app: Celery,
     clock.shift(10)
     beat.tick()
     assert len(sent) == 1
+
+
+@pytest.mark.parametrize(("interval", "limit"), [(5, 60), (30, 60), (31, 62), (300, 600)])
+def test_the_watchdog_waits_a_minute_or_two_loops(app: Celery, interval: int, limit: int) -> None:
+    assert Scheduler(app=app, lazy=True, max_interval=interval)._watchdog.limit == limit
