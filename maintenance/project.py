@@ -61,9 +61,14 @@ def discover(app: Celery) -> bool:
     """
     if getattr(_discovering, "busy", False):
         return False
+    loader: Any = app.loader
+    if loader.worker_initialized:
+        # Beat and workers have done it. Again, Celery would call django.setup(), which silences their loggers.
+        app.finalize()
+        return True
     _discovering.busy = True
     try:
-        app.loader.import_default_modules()
+        loader.import_default_modules()
     except ImportError as error:
         raise TasksNotImportable(reason=str(error)) from error
     finally:
