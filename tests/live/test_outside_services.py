@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import Project
-from tests.servers import Postgres, Valkey
+from tests.servers import MariaDB, Postgres, Valkey
 
 
 @pytest.fixture
@@ -51,14 +51,25 @@ found = lease.find("x")
 print(found.holder, found.expires - found.since == minute, lease.renew("x", holder="a", ttl=2 * minute))
 print(lease.acquire("y", holder="a", ttl=timedelta(0)), lease.acquire("y", holder="b", ttl=minute))
 print(lease.release("x", holder="b"), lease.release("x", holder="a"), lease.find("x"))
+def once(holder, takeover=False):
+    return lease.acquire_once("z", holder=holder, ttl=minute, takeover=takeover)
+print(once("a"), once("a"), once("a", takeover=True))
+print(lease.finish("z", holder="a"), once("a"), once("b"))
 """
 
 
 @pytest.mark.services
-def test_leases_on_postgresql(tmp_path: Path, postgres: Postgres, valkey: Valkey) -> None:
-    project = Project(tmp_path / "project", REDIS_URL=valkey.url, DATABASE_URL=postgres.url)
-    project.manage("migrate", "maintenance", "--no-input", "-v", "0")
-    assert project.python(LEASES) == "True False\na True True\nTrue True\nFalse True None\n"
+@pytest.mark.parametrize("kind", [Postgres, MariaDB])
+def test_leases_on_a_server(tmp_path: Path, valkey: Valkey, kind: type[Postgres] | type[MariaDB]) -> None:
+    server = kind(tmp_path / "database")
+    server.start()
+    try:
+        project = Project(tmp_path / "project", REDIS_URL=valkey.url, DATABASE_URL=server.url)
+        project.manage("migrate", "maintenance", "--no-input", "-v", "0")
+        said = project.python(LEASES)
+    finally:
+        server.stop()
+    assert said == "True False\na True True\nTrue True\nFalse True None\nTrue False True\nTrue False True\n"
 
 
 def test_sending_to_a_silent_broker_is_an_error_and_not_a_hang(tmp_path: Path) -> None:
