@@ -66,13 +66,13 @@ def leftovers(catalog: Catalog, destination: Destination, *, alias: str, started
     whole = {manifest.manifest_id(name) for name in catalog.broken} | {backup.id for backup in catalog.backups}
     files = []
     for name in catalog.files:
-        id_, owner = manifest.owner(name) or ("", "")
-        if owner == alias and id_ not in whole and manifest.started_second(id_) < started:
+        of = manifest.owner(name)
+        if of and of.alias == alias and of.id not in whole and manifest.started_second(of.id) < started:
             files.append(name)
     folders = []
     for folder in sorted(destination.staging.glob(f"{STAGING}*")):
-        id_, owner = manifest.owner(folder.name.removeprefix(STAGING)) or ("", "")
-        if owner == alias and manifest.started_second(id_) < started - destination.staging_age:
+        of = manifest.owner(folder.name.removeprefix(STAGING))
+        if of and of.alias == alias and manifest.started_second(of.id) < started - destination.staging_age:
             folders.append(folder)
     return Leftovers(tuple(files), tuple(folders))
 

@@ -90,7 +90,7 @@ def foresee(plan: Plan) -> tuple[str, ...]:
 
 def _make(plan: Plan, *, started: datetime, clock: Callable[[], datetime], beat: Callable[..., None]) -> Manifest:
     alias, id_ = plan.source.alias, new_id(started)
-    name = data_name(id_, alias, sqlite.SUFFIX)
+    name = data_name(id_, alias, sqlite.ENGINE)
     with _staging(plan.destination, name) as folder, ExitStack() as undo:
         copy = streams.create(folder / "copy")
         snapshot = sqlite.snapshot(plan.source, copy, beat=beat)

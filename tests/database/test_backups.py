@@ -132,7 +132,7 @@ def test_two_tables_agree_while_a_writer_writes(sqlite_file: Add, where: Destina
     try:
         assert wrote.wait(5)
         before = len(stalls)
-        counts = [back_up("archive", where).manifest.tables for _ in range(3)]
+        counts = [back_up("archive", where).manifest.tables or {} for _ in range(3)]
         after = len(stalls)
     finally:
         stop.set()
@@ -195,21 +195,21 @@ def test_leftovers_of_killed_runs_go_and_nothing_else(sqlite_file: Add, where: D
     other = back_up("default_archive", where).manifest
     ours = back_up("default2", where).manifest
     yesterday, tomorrow = timezone.now() - timedelta(days=1), timezone.now() + timedelta(days=1)
-    left = data_name(new_id(yesterday), "default2", "sqlite3")
+    left = data_name(new_id(yesterday), "default2", "sqlite")
     (folder / left).write_bytes(b"half")
     (folder / f"{catalog.STAGING}{left}").mkdir()
     (folder / f"{catalog.STAGING}{left}" / "copy").write_bytes(b"half")
     stay = [
-        data_name(new_id(tomorrow), "default2", "sqlite3"),
-        data_name(new_id(yesterday), "default_archive", "sqlite3"),
-        f"{catalog.STAGING}{data_name(new_id(yesterday), 'default_archive', 'sqlite3')}",
+        data_name(new_id(tomorrow), "default2", "sqlite"),
+        data_name(new_id(yesterday), "default_archive", "sqlite"),
+        f"{catalog.STAGING}{data_name(new_id(yesterday), 'default_archive', 'sqlite')}",
         "default2.sqlite3.zst",
         "notes.txt",
     ]
     for name in stay:
         (folder / name).write_bytes(b"")
     unreadable = new_id(yesterday)
-    stay += [manifest_name(unreadable), data_name(unreadable, "default2", "sqlite3")]
+    stay += [manifest_name(unreadable), data_name(unreadable, "default2", "sqlite")]
     for name in stay[-2:]:
         (folder / name).write_bytes(b"{")
 
@@ -224,7 +224,7 @@ def test_the_machines_temp_folder_is_swept_after_a_day_only(sqlite_file: Add, tm
     temp = tmp_path / "temp"
     where = Destination(InMemoryStorage(), "memory", temp, timedelta(days=1))
     now = timezone.now()
-    young, old = (data_name(new_id(now - timedelta(hours=h)), "archive", "sqlite3") for h in (23, 25))
+    young, old = (data_name(new_id(now - timedelta(hours=h)), "archive", "sqlite") for h in (23, 25))
     for name in (young, old):
         (temp / f"{catalog.STAGING}{name}").mkdir(parents=True)
     assert back_up("archive", where).swept == 1

@@ -14,7 +14,6 @@ from django.db.backends.sqlite3._functions import register  # type: ignore[impor
 from maintenance.backups.errors import CopyDamaged, DatabaseInMemory, DatabaseMissing, SnapshotFailed
 
 ENGINE: Final = "sqlite"
-SUFFIX: Final = "sqlite3"
 _PAGES: Final = 1000
 
 

@@ -57,7 +57,8 @@ def _foretell(plan: create.Plan) -> tuple[list[str], dict[str, Any]]:
 
 def _tell(made: create.Backup) -> tuple[list[str], dict[str, Any]]:
     backup = made.manifest
-    rows = f"{counted(sum(backup.tables.values()), 'row')} in {counted(len(backup.tables), 'table')}"
+    tables = backup.tables or {}
+    rows = f"{counted(sum(tables.values()), 'row')} in {counted(len(tables), 'table')}"
     content = f"SQLite, {human_size(backup.plain_bytes)}, {rows}"
     stored = f"{human_size(backup.stored_bytes)} in {made.destination!r}"
     lines = [f"Backed up {backup.alias!r} ({content}) as {backup.id}: {stored}."]
