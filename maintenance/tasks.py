@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from . import caches as caches_verb
 from . import conf, lease, results, sessions
-from .backups import create, destination
+from .backups import create
 from .errors import LockHeld
+from .management import backups as planning
 
 Answer = dict[str, Any]
 # How long a lock outlives its task's time limit.
@@ -56,12 +57,13 @@ def clear_cache(self: "Task[Any, Any]") -> Answer:
 @shared_task(name="maintenance.backup", bind=True, base=Alone, soft_time_limit=45 * 60, time_limit=50 * 60)
 def backup(self: "Task[Any, Any]") -> Answer:
     """Back up the databases of BACKUPS.DATABASES, and remove what exceeds BACKUPS.KEEP_LAST of each."""
-    given = conf.get().backups
-    where = destination.choose(alias=given.storage, configured=settings.STORAGES, root=given.root)
-    plans = [create.plan(alias=alias, destination=where, keep_last=given.keep_last) for alias in given.databases]
-    holder, ttl = _holder(self), _ttl(self)
-    made = [create.create(plan, holder=holder, ttl=ttl, clock=timezone.now) for plan in plans]
-    return {"destination": where.label, "backups": [one.facts() for one in made]}
+    how, holder, ttl = planning.how(), _holder(self), _ttl(self)
+    made = create.create_each(
+        conf.get().backups.databases,
+        lambda alias: create.plan(alias=alias, **how),
+        lambda plan: create.create(plan, holder=holder, ttl=ttl, clock=timezone.now),
+    )
+    return {"backups": [one.facts() for one in made]}
 
 
 @shared_task(name="maintenance.purge_results", bind=True, base=Alone, soft_time_limit=25 * 60, time_limit=30 * 60)

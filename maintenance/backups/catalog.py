@@ -24,9 +24,9 @@ class Catalog:
     broken: tuple[str, ...]
     files: tuple[str, ...]
 
-    def of(self, alias: str) -> tuple[Manifest, ...]:
+    def of(self, alias: str, kind: str = manifest.DATABASE) -> tuple[Manifest, ...]:
         """Return the backups of one database: by what their manifests say, never by their names."""
-        return tuple(backup for backup in self.backups if backup.alias == alias)
+        return tuple(backup for backup in self.backups if (backup.alias, backup.kind) == (alias, kind))
 
 
 @dataclass(frozen=True)
