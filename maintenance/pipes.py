@@ -54,7 +54,7 @@ class Running:
 
     def __init__(self, command: Command, child: Any, *, waiting: Callable[[], None]) -> None:
         self._command, self._child, self._waiting = command, child, waiting
-        self._said, self._at_end, self._closing = b"", False, threading.Event()
+        self._said, self._at_end, self._fed, self._closing = b"", False, False, threading.Event()
         self._out: queue.Queue[bytes] = queue.Queue(_WAITING)
         self._in: queue.Queue[bytes] = queue.Queue(_WAITING)
         self._threads = [self._thread(self._drain, child.stderr), self._thread(self._collect, child.stdout)]
@@ -81,7 +81,8 @@ class Running:
 
     def finish(self) -> None:
         """End its input, read the rest of its output, wait for its end. Raises ProgramFailed unless that was 0."""
-        if self._supplier:
+        if self._supplier and not self._fed:
+            self._fed = True
             self.write(b"")
         for _ in self._pieces():
             pass

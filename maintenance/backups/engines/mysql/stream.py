@@ -13,6 +13,10 @@ _ROW: Final = re.compile(rb"\(\d+,'((?:[^'\\]|\\.|'')*)','((?:[^'\\]|\\.|'')*)',
 _MOST: Final = 16_000_000
 
 
+_ESCAPED: Final = re.compile(rb"\\(.)|''", re.DOTALL)
+_MEANT: Final = {b"n": b"\n", b"r": b"\r", b"0": b"\0", b"Z": b"\x1a"}
+
+
 class Told:
     """Passes a dump on, and looks at it."""
 
@@ -37,7 +41,7 @@ class Told:
     def migrations(self) -> list[tuple[str, str]]:
         """The applied migrations (app, name) of the dump's own snapshot."""
         found = (_ROW.findall(statement) for statement in self._rows)
-        return [(app.decode(), name.decode()) for rows in found for app, name in rows]
+        return [(_text(app), _text(name)) for rows in found for app, name in rows]
 
     def _look(self, chunk: bytes) -> None:
         text = self._tail + chunk
@@ -61,3 +65,13 @@ class Told:
             if start < 0:
                 return
             text = text[start:]
+
+
+def _text(quoted: bytes) -> str:
+    """Return what a string of SQL stands for."""
+
+    def meant(found: "re.Match[bytes]") -> bytes:
+        letter: bytes | None = found[1]
+        return b"'" if letter is None else _MEANT.get(letter, letter)
+
+    return _ESCAPED.sub(meant, quoted).decode(errors="replace")

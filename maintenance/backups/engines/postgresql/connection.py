@@ -1,6 +1,7 @@
 """How PostgreSQL is reached: by Django's settings, and by its client programs in exactly the same way."""
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,8 +19,10 @@ LABEL: Final = "PostgreSQL"
 _SERVICE: Final = "maintenance"
 # The programs use the database's own encoding; and where the server is has been found out already.
 _LEFT_OUT: Final = ("client_encoding", "service", "servicefile", "passfile", "fallback_application_name")
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-_LOGIN_REFUSED: Final = ("28P01", "28000")
+# libpq has no code for what goes wrong before a session begins, only the server's words.
+_LOGIN_REFUSED: Final = re.compile(
+    r"authentication failed|no password supplied|role \".*\" (does not exist|is not permitted)|no pg_hba\.conf entry"
+)
 
 
 class Table(str):
@@ -108,8 +111,7 @@ def connected(alias: str, connection: BaseDatabaseWrapper, *, database: str | No
 def unreachable(alias: str, error: OperationalError) -> DatabaseUnreachable:
     """Return the narrowest error for what the server, or the way to it, answered."""
     said = " ".join(str(error).split())
-    refused = getattr(error.__cause__, "sqlstate", None) in _LOGIN_REFUSED or "authentication failed" in said
-    return (LoginRefused if refused else DatabaseUnreachable)(alias=alias, reason=said)
+    return (LoginRefused if _LOGIN_REFUSED.search(said) else DatabaseUnreachable)(alias=alias, reason=said)
 
 
 def tables(cursor: Any) -> list[Table]:
