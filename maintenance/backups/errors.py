@@ -67,3 +67,16 @@ class ManifestBroken(MaintenanceError):
 
     exit_code: ClassVar[int] = 5
     hint = "Its backup is left alone and not counted. Remove both by hand when they are of no use."
+
+
+class SidecarBroken(MaintenanceError):
+    """{name!r} cannot be read: {reason}."""
+
+    exit_code: ClassVar[int] = 5
+    hint = "Delete it: what it says is found out again by `manage.py verify_backup`, or pinned again."
+
+
+class NoBackup(MaintenanceError):
+    """There is no backup {wanted!r} in {where}."""
+
+    hint = "`manage.py list_backups` tells what there is."
