@@ -1,121 +1,36 @@
 """EVERY setting: ``settings.MAINTENANCE`` as frozen dataclasses. Keys are the field names in capitals."""
 
 import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, fields
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import units
 from .errors import BadSetting, UnknownSetting
+from .kinds import (
+    CONCURRENCY,
+    DURATION,
+    FLAG,
+    MISFIRE,
+    MOMENT,
+    NAME,
+    NAMES,
+    OPTIONS,
+    PATH,
+    SIZE,
+    TEXT,
+    URL,
+    WHOLE,
+    ZONE,
+    Kind,
+    setting,
+)
 
-Section = TypeVar("Section")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-
-class Kind(NamedTuple):
-    """How a setting's value is read, and what an operator is told when it cannot be."""
-
-    read: Callable[[Any], Any]
-    expected: str
-
-
-def setting(default: Any, kind: Kind, when: str) -> Any:
-    """Declare a setting: its default, how its value is read, and when you would change it."""
-    metadata = {"kind": kind, "when": when}
-    if callable(default):
-        return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or int(value) != float(value) or int(value) < 1:
-        raise ValueError(value)
-    return int(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(value)
-    return value
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    names = value.split(",") if isinstance(value, str) else value
-    return tuple(_text(name).strip() for name in names)
-
-
-def _options(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise TypeError(value)
-    return dict(value)
-
-
-def _profiles(value: Any) -> dict[str, "Profile"]:
-    where = 'MAINTENANCE["WORKER"]["PROFILES"]'
-    return {name: section(Profile, entry, f'{where}["{name}"]') for name, entry in _options(value).items()}
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(value)
-    return value
-
-
-def _anything(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _moment(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
-
-
-def zone(value: Any) -> str:
-    """Return the name of a known time zone. Raises ValueError."""
-    try:
-        return ZoneInfo(str(value)).key
-    except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{value!r} is not a time zone such as Europe/Berlin") from error
-
-
-def _url(value: Any) -> str:
-    parts = urlsplit(_text(value))
-    if parts.scheme not in ("http", "https") or not parts.hostname or len(value) > 500:
-        raise ValueError(value)
-    return str(value)
-
-
-def _misfire(value: Any) -> str:
-    policy, _, amount = _text(value).partition(":")
-    if policy in ("once", "skip") and not amount:
-        return policy
-    if policy == "all":
-        return f"all:{units.whole(amount)}" if ":" in value else policy
-    seconds = units.duration(amount).total_seconds()
-    if policy != "within" or seconds <= 0:
-        raise ValueError(value)
-    return f"within:{seconds:g}" if seconds < 10**6 else f"within:{seconds:.0f}"
-
-
-WHOLE = Kind(_whole, "a whole number from 1 up")
-NAME = Kind(_text, "a name")
-NAMES = Kind(_names, "a list of names")
-PATH = Kind(Path, "a path")
-DURATION = Kind(units.duration, "a duration such as 30s, 5m, 2h or 7d")
-SIZE = Kind(units.size, "a size such as 512MB")
-OPTIONS = Kind(_options, "a dict")
-PROFILES = Kind(_profiles, "a dict of profiles")
-FLAG = Kind(_flag, "True or False")
-TEXT = Kind(_anything, "text")
-MOMENT = Kind(_moment, "a datetime, or text such as 2030-01-31T08:00")
-ZONE = Kind(zone, "a time zone such as Europe/Berlin")
-URL = Kind(_url, "an http or https address of at most 500 characters")
-MISFIRE = Kind(_misfire, 'once, skip, all, all:N or within:TIME (such as "within:10m")')
-CONCURRENCY = Kind(lambda value: value if value == "auto" else _whole(value), 'a whole number from 1 up, or "auto"')
+Section = TypeVar("Section", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -128,6 +43,14 @@ class Profile:
     hostname: str | None = setting(None, NAME, "Two kinds of worker share a host: give each its name, as heavy@%h.")
     max_memory: int | None = setting(None, SIZE, "This kind of worker as a whole may use only so much memory.")
     grace: Any = setting(None, DURATION, "Where this kind runs, another time lies between SIGTERM and SIGKILL.")
+
+
+def _profiles(value: Any) -> dict[str, Profile]:
+    where = 'MAINTENANCE["WORKER"]["PROFILES"]'
+    return {name: section(Profile, entry, f'{where}["{name}"]') for name, entry in OPTIONS.read(value).items()}
+
+
+PROFILES = Kind(_profiles, "a dict of profiles")
 
 
 @dataclass(frozen=True)
@@ -261,7 +184,7 @@ def section(cls: type[Section], given: Any, where: str) -> Section:
     """Return the dict ``given`` as an instance of the dataclass ``cls``. Raises UnknownSetting, BadSetting."""
     if not isinstance(given, Mapping):
         raise BadSetting(where=where.rpartition("[")[0], key=where.split('"')[-2], value=given, expected="a dict")
-    declared: dict[str, Field[Any]] = {entry.name.upper(): entry for entry in fields(cls)}  # type: ignore[arg-type]
+    declared: dict[str, Field[Any]] = {entry.name.upper(): entry for entry in fields(cls)}
     values = {}
     for key, value in given.items():
         _refuse_unknown(key, declared, where)

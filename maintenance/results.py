@@ -57,8 +57,8 @@ def keeping(*, flag: timedelta | None, setting: timedelta | None, expires: objec
     if expires is None:
         return Keeping(None, "CELERY_RESULT_EXPIRES")
     try:
-        return Keeping(units.duration(expires) or None, "CELERY_RESULT_EXPIRES")  # type: ignore[arg-type]
-    except (ValueError, AttributeError) as error:
+        return Keeping(units.duration(expires) or None, "CELERY_RESULT_EXPIRES")
+    except ValueError as error:
         raise BadSetting(
             where="settings", key="CELERY_RESULT_EXPIRES", value=expires, expected="a number of seconds or a timedelta"
         ) from error

@@ -4,7 +4,6 @@ A task holds the lock of its name as its own id, so that the redelivery of a kil
 queue: routing is the project's.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final
@@ -24,94 +23,62 @@ Answer = dict[str, Any]
 _MARGIN: Final = timedelta(seconds=60)
 
 
-@shared_task(
-    name="maintenance.clear_cache",
-    bind=True,
-    acks_late=True,
-    reject_on_worker_lost=True,
-    soft_time_limit=240,
-    time_limit=300,
-)
+class Alone(Task):  # type: ignore[type-arg] # generic in its stubs only
+    """A task that one run at a time does, under the lock of its name; another run answers at once who holds it."""
+
+    abstract = True
+    acks_late = True
+    reject_on_worker_lost = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the work as the holder of the lock."""
+        # Task.__call__ begins a request of its own, which would hide the id of the worker's.
+        work = super().__call__ if self.request.called_directly else self.run
+        try:
+            with lease.held(self.name, holder=_holder(self), ttl=_ttl(self), reason=f"task {self.name}"):
+                return work(*args, **kwargs)
+        except LockHeld as held:
+            return {"skipped": held.message, "holder": held.facts["holder"], "since": held.facts["since"]}
+
+
+@shared_task(name="maintenance.clear_cache", bind=True, base=Alone, soft_time_limit=240, time_limit=300)
 def clear_cache(self: "Task[Any, Any]") -> Answer:
     """Clear the caches of CACHES.CLEAR; one that shares its Redis database with the queue, by its KEY_PREFIX."""
-
-    def work() -> Answer:
-        steps = caches_verb.plan(
-            aliases=conf.get().caches.clear,
-            configured=settings.CACHES,
-            tenants=caches_verb.tenants(self.app),
-            by_prefix=True,
-        )
-        return {"caches": [asdict(step) for step in caches_verb.clear(steps)]}
-
-    return _alone(self, work)
+    steps = caches_verb.plan(
+        aliases=conf.get().caches.clear,
+        configured=settings.CACHES,
+        tenants=caches_verb.tenants(self.app),
+        by_prefix=True,
+    )
+    return {"caches": [asdict(step) for step in caches_verb.clear(steps)]}
 
 
-@shared_task(
-    name="maintenance.backup",
-    bind=True,
-    acks_late=True,
-    reject_on_worker_lost=True,
-    soft_time_limit=45 * 60,
-    time_limit=50 * 60,
-)
+@shared_task(name="maintenance.backup", bind=True, base=Alone, soft_time_limit=45 * 60, time_limit=50 * 60)
 def backup(self: "Task[Any, Any]") -> Answer:
     """Back up the databases of BACKUPS.DATABASES, and remove what exceeds BACKUPS.KEEP_LAST of each."""
-
-    def work() -> Answer:
-        given = conf.get().backups
-        where = destination.choose(alias=given.storage, configured=settings.STORAGES, root=given.root)
-        plans = [create.plan(alias=alias, destination=where, keep_last=given.keep_last) for alias in given.databases]
-        holder, ttl = _holder(self), _ttl(self)
-        made = [create.create(plan, holder=holder, ttl=ttl, clock=timezone.now) for plan in plans]
-        return {"destination": where.label, "backups": [one.facts() for one in made]}
-
-    return _alone(self, work)
+    given = conf.get().backups
+    where = destination.choose(alias=given.storage, configured=settings.STORAGES, root=given.root)
+    plans = [create.plan(alias=alias, destination=where, keep_last=given.keep_last) for alias in given.databases]
+    holder, ttl = _holder(self), _ttl(self)
+    made = [create.create(plan, holder=holder, ttl=ttl, clock=timezone.now) for plan in plans]
+    return {"destination": where.label, "backups": [one.facts() for one in made]}
 
 
-@shared_task(
-    name="maintenance.purge_results",
-    bind=True,
-    acks_late=True,
-    reject_on_worker_lost=True,
-    soft_time_limit=25 * 60,
-    time_limit=30 * 60,
-)
+@shared_task(name="maintenance.purge_results", bind=True, base=Alone, soft_time_limit=25 * 60, time_limit=30 * 60)
 def purge_results(self: "Task[Any, Any]") -> Answer:
     """Delete the results that are older than RESULTS.KEEP_FOR, else CELERY_RESULT_EXPIRES, else 7 days."""
-
-    def work() -> Answer:
-        given = conf.get().results
-        expires = getattr(settings, "CELERY_RESULT_EXPIRES", results.expires_of(self.app))
-        keeping = results.keeping(flag=None, setting=given.keep_for, expires=expires)
-        before = keeping.before(timezone.now())
-        purged = results.purge(before=before, batch_size=given.batch_size)
-        return {"before": before and before.isoformat(), "kept_by": keeping.source, **asdict(purged)}
-
-    return _alone(self, work)
+    given = conf.get().results
+    expires = getattr(settings, "CELERY_RESULT_EXPIRES", results.expires_of(self.app))
+    keeping = results.keeping(flag=None, setting=given.keep_for, expires=expires)
+    before = keeping.before(timezone.now())
+    purged = results.purge(before=before, batch_size=given.batch_size)
+    return {"before": before and before.isoformat(), "kept_by": keeping.source, **asdict(purged)}
 
 
-@shared_task(
-    name="maintenance.clear_sessions",
-    bind=True,
-    acks_late=True,
-    reject_on_worker_lost=True,
-    soft_time_limit=25 * 60,
-    time_limit=30 * 60,
-)
+@shared_task(name="maintenance.clear_sessions", bind=True, base=Alone, soft_time_limit=25 * 60, time_limit=30 * 60)
 def clear_sessions(self: "Task[Any, Any]") -> Answer:
     """Remove expired sessions."""
-    return _alone(self, lambda: asdict(sessions.clear(engine=settings.SESSION_ENGINE, before=timezone.now())))
-
-
-def _alone(task: "Task[Any, Any]", work: Callable[[], Answer]) -> Answer:
-    """Do ``work`` under the lock of the task's name; answer at once who holds it when it is another's."""
-    name = str(task.name)
-    try:
-        with lease.held(name, holder=_holder(task), ttl=_ttl(task), reason=f"task {name}"):
-            return work()
-    except LockHeld as held:
-        return {"skipped": held.message, "holder": held.facts["holder"], "since": held.facts["since"]}
+    return asdict(sessions.clear(engine=settings.SESSION_ENGINE, before=timezone.now()))
 
 
 def _holder(task: "Task[Any, Any]") -> str:

@@ -8,19 +8,20 @@ _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _BYTES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
-def duration(text: str | int | float | timedelta) -> timedelta:
+def duration(text: object) -> timedelta:
     """Return ``7d``, ``90m``, ``1h30m`` or a plain number of seconds as a timedelta.
 
     Raises ValueError for anything else, and for negative or unrepresentable values.
     """
+    words = text.strip() if isinstance(text, str) else ""
     if isinstance(text, timedelta):
         seconds = text.total_seconds()
-    elif isinstance(text, bool):
-        raise ValueError("a duration such as 30s, 5m, 2h or 7d is expected")
-    elif isinstance(text, int | float) or re.fullmatch(r"\d+(\.\d+)?", text.strip()):
+    elif isinstance(text, int | float) and not isinstance(text, bool):
         seconds = float(text)
-    elif re.fullmatch(r"(\d+(\.\d+)?[smhdw])+", text.strip()):
-        seconds = sum(float(n) * _SECONDS[unit] for n, unit in re.findall(r"([\d.]+)([smhdw])", text))
+    elif re.fullmatch(r"\d+(\.\d+)?", words):
+        seconds = float(words)
+    elif re.fullmatch(r"(\d+(\.\d+)?[smhdw])+", words):
+        seconds = sum(float(n) * _SECONDS[unit] for n, unit in re.findall(r"([\d.]+)([smhdw])", words))
     else:
         raise ValueError(f"{text!r} is not a duration such as 30s, 5m, 2h or 7d")
     if not 0 <= seconds <= timedelta.max.total_seconds():
@@ -43,10 +44,11 @@ def size(text: str | int) -> int:
     return value
 
 
-def whole(text: str) -> int:
-    """Return a whole number from 1 up. Raises ValueError for anything else."""
-    if not re.fullmatch(r"\d{1,18}", text.strip()) or int(text) < 1:
-        raise ValueError(f"{text!r} is not a whole number from 1 up")
+def whole(value: object) -> int:
+    """Return a whole number from 1 up, given as a number or as text. Raises ValueError for anything else."""
+    text = str(value).strip()
+    if not re.fullmatch(r"\d{1,18}", text) or int(text) < 1:
+        raise ValueError(f"{value!r} is not a whole number from 1 up")
     return int(text)
 
 

@@ -29,16 +29,29 @@ def value(read: Callable[[str], Value]) -> Callable[[str], Value]:
     return convert
 
 
+def add_app(parser: argparse._ActionsContainer) -> None:
+    """Add -A: the Celery app, by its name."""
+    parser.add_argument("-A", "--app", help="Celery app, as for celery -A (default: found by itself)")
+
+
+def add_json(parser: argparse._ActionsContainer, what: str = "print one JSON document") -> None:
+    """Add --json; ``what`` is its help."""
+    parser.add_argument("--json", action="store_true", help=what)
+
+
 class Command(BaseCommand):
     """A command whose MaintenanceErrors end in ``CommandError`` with their own exit code."""
 
     # Checks run in `manage.py check` and doctor: a worker must start even if a check complains.
     requires_system_checks = []
     verbosity = 1
+    noinput = "accepted; this never prompts"
+    """What --noinput does, for its help: every command accepts it."""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Return a parser whose errors are one line and exit code 2, from the shell and from call_command alike."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.add_argument("--noinput", "--no-input", action="store_false", dest="interactive", help=self.noinput)
 
         def error(message: str) -> NoReturn:
             if getattr(self, "_called_from_command_line", False):

@@ -78,7 +78,7 @@ def test_the_lock_outlives_the_time_limit_by_a_minute(monkeypatch: pytest.Monkey
         task.push_request(id="this id", timelimit=limits)
         # asdict(None) fails after the look: the lock is released then, too.
         with pytest.raises(TypeError):
-            task.run()
+            task()
         task.pop_request()
         found = held.pop()
         assert found is not None

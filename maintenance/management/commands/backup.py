@@ -13,6 +13,7 @@ from django.utils import timezone
 from maintenance import conf
 from maintenance.backups import create, destination
 from maintenance.management.base import Command as BaseCommand
+from maintenance.management.base import add_json
 from maintenance.units import counted, human_size
 
 # Renewed while the backup runs: after a crash the next one waits at most so long.
@@ -26,8 +27,7 @@ class Command(BaseCommand):
         add = parser.add_argument
         add("--database", nargs="+", action="extend", metavar="ALIAS", help="these (default: BACKUPS.DATABASES)")
         add("--dry-run", action="store_true", help="only say what would be done")
-        add("--json", action="store_true", help="print one JSON document")
-        add("--noinput", "--no-input", action="store_true", help="accepted; this command never asks")
+        add_json(parser)
 
     def handle(self, *, database: list[str] | None, dry_run: bool, json: bool, **options: Any) -> None:
         given = conf.get().backups

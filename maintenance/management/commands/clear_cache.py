@@ -6,8 +6,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from maintenance import caches, conf, project
+from maintenance import caches, conf
 from maintenance.management.base import Command as BaseCommand
+from maintenance.management.base import add_json
+from maintenance.management.found import celery_app
 
 
 class Command(BaseCommand):
@@ -18,16 +20,13 @@ class Command(BaseCommand):
         add("--alias", nargs="+", action="extend", metavar="ALIAS", help="these (default: CACHES.CLEAR)")
         add("--by-prefix", action="store_true", help="clear those that share key by key, by their KEY_PREFIX")
         add("--dry-run", action="store_true", help="only say what would be cleared")
-        add("--json", action="store_true", help="print one JSON document")
-        add("--noinput", "--no-input", action="store_true", help="accepted; this command never asks")
+        add_json(parser)
 
     def handle(self, *, alias: list[str] | None, by_prefix: bool, dry_run: bool, json: bool, **options: Any) -> None:
-        given = conf.get()
-        found = project.celery_app(flag=None, setting=given.worker.app, settings_module=settings.SETTINGS_MODULE)
         steps = caches.plan(
-            aliases=alias or given.caches.clear,
+            aliases=alias or conf.get().caches.clear,
             configured=settings.CACHES,
-            tenants=caches.tenants(found.app),
+            tenants=caches.tenants(celery_app().app),
             by_prefix=by_prefix,
         )
         if not dry_run:

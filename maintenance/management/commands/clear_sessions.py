@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from maintenance import sessions, units
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import value
+from maintenance.management.base import add_json, value
 
 
 class Command(BaseCommand):
@@ -19,8 +19,7 @@ class Command(BaseCommand):
         add = parser.add_argument
         add("--batch-size", type=value(units.whole), default=sessions.BATCH_SIZE, metavar="ROWS")
         add("--dry-run", action="store_true", help="only count")
-        add("--json", action="store_true", help="print one JSON document")
-        add("--noinput", "--no-input", action="store_true", help="accepted; this command never asks")
+        add_json(parser)
 
     def handle(self, *, batch_size: int, dry_run: bool, json: bool, **options: Any) -> None:
         engine, now = settings.SESSION_ENGINE, timezone.now()

@@ -18,7 +18,7 @@ from maintenance import project, units
 from maintenance.health import runner, stack
 from maintenance.health.runner import FAILED, OK, UNKNOWN, WARNING, Finding
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import value
+from maintenance.management.base import add_app, add_json, value
 from maintenance.management.found import celery_app
 
 COLOURS = {OK: "green", WARNING: "yellow", FAILED: "bold red", UNKNOWN: "bold red"}
@@ -30,11 +30,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("-A", "--app", help="Celery app, as for celery -A (default: found by itself)")
+        add_app(parser)
         wait = "how long a worker may take to answer (default: 5s)"
         add("--wait", type=value(units.duration), default=timedelta(seconds=5), metavar="TIME", help=wait)
-        add("--json", action="store_true", help="print one JSON document")
-        add("--noinput", "--no-input", action="store_false", dest="interactive", help="accepted; this never prompts")
+        add_json(parser)
 
     def handle(self, *, app: str | None, wait: timedelta, json: bool, **options: Any) -> None:
         found = celery_app(app).app

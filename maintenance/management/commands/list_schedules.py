@@ -9,9 +9,9 @@ from django.core.management.base import CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 
-from maintenance import conf, results, units
+from maintenance import kinds, results, units
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import value
+from maintenance.management.base import add_json, value
 from maintenance.management.found import require_beat_tables
 
 if TYPE_CHECKING:
@@ -29,13 +29,12 @@ class Command(BaseCommand):
         add("--late", action="store_true", help="only late ones (by their misfire time, else 5m); 1 when there is any")
         add("--failed", action="store_true", help="only those whose last run failed")
         add("--source", choices=("code", "admin"), help="only those of the settings, or made by others")
-        add("--timezone", type=value(conf.zone), metavar="ZONE", help="show times in this zone (default: TIME_ZONE)")
+        add("--timezone", type=value(kinds.zone), metavar="ZONE", help="show times in this zone (default: TIME_ZONE)")
         add("--dst", action="store_true", help="tell what happens at the next two changes of each zone's clocks")
         add("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="alias of DATABASES")
         how = parser.add_mutually_exclusive_group()
-        how.add_argument("--json", action="store_true", help="print one JSON document")
+        add_json(how)
         how.add_argument("--export", action="store_true", help="print them as Python for the settings")
-        add("--noinput", "--no-input", action="store_false", dest="interactive", help="accepted; this never prompts")
 
     def handle(self, *, database: str, late: bool, failed: bool, source: str | None, dst: bool, **options: Any) -> None:
         require_beat_tables()

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from maintenance import conf, results, units
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import value
+from maintenance.management.base import add_json, value
 
 
 class Command(BaseCommand):
@@ -22,8 +22,7 @@ class Command(BaseCommand):
         add("--older-than", type=value(units.duration), metavar="TIME", help="as 7d (default: what settings keep)")
         add("--batch-size", type=value(units.whole), metavar="ROWS", help="rows a transaction (default: 5000)")
         add("--dry-run", action="store_true", help="only count")
-        add("--json", action="store_true", help="print one JSON document")
-        add("--noinput", "--no-input", action="store_true", help="accepted; this command never asks")
+        add_json(parser)
 
     def handle(
         self, *, older_than: timedelta | None, batch_size: int | None, dry_run: bool, json: bool, **options: Any

@@ -7,30 +7,30 @@ from django.core.management.base import CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 
-from maintenance import conf
+from maintenance import conf, kinds
 from maintenance.errors import ConfigurationError
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import value
+from maintenance.management.base import add_json, value
 from maintenance.management.found import celery_app, require_beat_tables
 
 
 class Command(BaseCommand):
     help = "After a change of time zone: forget last runs and move crontabs, so that beat computes next runs afresh."
+    noinput = "do not ask"
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("--from", dest="leave", type=value(conf.zone), metavar="ZONE", help="only the crontabs in this zone")
+        add("--from", dest="leave", type=value(kinds.zone), metavar="ZONE", help="only the crontabs in this zone")
         add(
             "--to",
-            type=value(conf.zone),
+            type=value(kinds.zone),
             metavar="ZONE",
             help="move all of them there (default: ours, as declared)",
         )
         add("--only", nargs="+", action="extend", default=[], metavar="NAME", help="only these schedules")
         add("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="alias of DATABASES")
         add("--dry-run", action="store_true", help="print what would be reset and write nothing")
-        add("--noinput", "--no-input", action="store_false", dest="interactive", help="do not ask")
-        add("--json", action="store_true", help="print one JSON document")
+        add_json(parser)
 
     def handle(self, *, database: str, dry_run: bool, interactive: bool, json: bool, **options: Any) -> None:
         require_beat_tables()

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from maintenance import broker, process, units
 from maintenance.beat import launch
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import value
+from maintenance.management.base import add_app, add_json, value
 from maintenance.management.found import celery_app
 
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("-A", "--app", help="Celery app, as for celery -A (default: found by itself)")
+        add_app(parser)
         add("-l", "--loglevel", help="log level (default: INFO)")
         add(
             "--broker-wait",
@@ -30,8 +30,7 @@ class Command(BaseCommand):
         )
         add("--no-lease", action="store_false", dest="lease", help="send without being the one leader")
         add("--dry-run", action="store_true", help="print the plan and end; needs neither broker nor database")
-        add("--json", action="store_true", help="print the plan as one JSON document (with --dry-run)")
-        add("--noinput", "--no-input", action="store_false", dest="interactive", help="accepted; this never prompts")
+        add_json(parser, "print the plan as one JSON document (with --dry-run)")
         add("celery_args", nargs="*", metavar="-- CELERY OPTION", help="passed to celery beat unchanged")
 
     def handle(self, *, app: str | None, broker_wait: timedelta, dry_run: bool, json: bool, **options: Any) -> None:

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandParser
 
-from maintenance import conf, project
+from maintenance import conf
 from maintenance.broker import find_server, folder, server
 from maintenance.broker.plan import document, explain, plan, report
 from maintenance.management.base import Command as BaseCommand
+from maintenance.management.base import add_app, add_json
+from maintenance.management.found import celery_app
 
 CANNOT = (
     "The filesystem transport knows no priorities, and a killed worker loses the messages it had prefetched. "
@@ -21,13 +22,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("-A", "--app", help="Celery app, as for celery -A (default: found by itself)")
+        add_app(parser)
         add("--stay", action="store_true", help="with nothing to serve, wait for SIGTERM or Ctrl-C (Procfile.dev)")
         add("--dry-run", action="store_true", help="print what would be done and end")
-        add("--json", action="store_true", help="print it as one JSON document")
+        add_json(parser, "print it as one JSON document")
 
     def handle(self, *, app: str | None, stay: bool, dry_run: bool, json: bool, **options: Any) -> None:
-        found = project.celery_app(flag=app, setting=conf.get().worker.app, settings_module=settings.SETTINGS_MODULE)
+        found = celery_app(app)
         chosen = plan(
             broker_url=found.app.conf.broker_url,
             options=found.app.conf.broker_transport_options or {},

@@ -10,7 +10,7 @@ from maintenance import process
 from maintenance.errors import AppNotInstalled
 from maintenance.health import flower
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import value
+from maintenance.management.base import add_app, value
 from maintenance.management.found import celery_app
 
 
@@ -32,13 +32,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("-A", "--app", help="Celery app, as for celery -A (default: found by itself)")
+        add_app(parser)
         add("--address", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
         add("--port", type=value(port), default=5555, help="(default: 5555)")
         auth = "ask for one of the USER:PASSWORDs in the environment variable FLOWER_BASIC_AUTH"
         add("--basic-auth", nargs="?", const=True, default=False, metavar="", help=auth)
         add("--dry-run", action="store_true", help="print the plan and end")
-        add("--noinput", "--no-input", action="store_false", dest="interactive", help="accepted; this never prompts")
 
     def handle(
         self, *, app: str | None, address: str, port: int, basic_auth: bool | str, dry_run: bool, **options: Any

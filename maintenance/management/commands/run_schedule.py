@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 from maintenance import project, units
 from maintenance.errors import MaintenanceError, Unavailable
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import value
+from maintenance.management.base import add_app, add_json, value
 from maintenance.management.found import celery_app, require_beat_tables
 
 
@@ -32,7 +32,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
         add("name", metavar="NAME", help="the schedule's name, as list_schedules shows it")
-        add("-A", "--app", help="Celery app, as for celery -A (default: found by itself)")
+        add_app(parser)
         add("--wait", action="store_true", help="wait for the result and print it")
         time = value(units.duration)
         add(
@@ -43,8 +43,7 @@ class Command(BaseCommand):
             help="how long to wait (default: 10m)",
         )
         add("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="alias of DATABASES")
-        add("--json", action="store_true", help="print one JSON document")
-        add("--noinput", "--no-input", action="store_false", dest="interactive", help="accepted; this never prompts")
+        add_json(parser)
 
     def handle(self, *, name: str, app: str | None, wait: bool, timeout: timedelta, json: bool, **options: Any) -> None:
         require_beat_tables()

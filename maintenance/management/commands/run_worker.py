@@ -1,15 +1,16 @@
 """manage.py run_worker"""
 
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandParser
 
-from maintenance import broker, conf, process, project, units
+from maintenance import broker, conf, process, units
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import value
+from maintenance.management.base import add_app, add_json, value
+from maintenance.management.found import celery_app
 from maintenance.worker import detect, launch
 from maintenance.worker.facts import Asked
 from maintenance.worker.plan import plan, profile_named, without_mingle
@@ -20,7 +21,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("-A", "--app", help="Celery app, as for celery -A (default: found by itself)")
+        add_app(parser)
         add("-P", "--pool", help="auto, prefork, threads, solo, eventlet or gevent (default: auto)")
         add("-c", "--concurrency", help="tasks at a time: auto or a number (default: auto)")
         add("-Q", "--queues", type=lambda text: tuple(filter(None, text.split(","))), help="only these, as a,b")
@@ -46,25 +47,15 @@ class Command(BaseCommand):
             help="burst: ETAs to wait for",
         )
         add("--dry-run", action="store_true", help="print the plan and end; needs neither broker nor database")
-        add("--json", action="store_true", help="print the plan as one JSON document (with --dry-run)")
+        add_json(parser, "print the plan as one JSON document (with --dry-run)")
         add("celery_args", nargs="*", metavar="-- CELERY OPTION", help="passed to celery worker unchanged")
 
     def handle(self, *, broker_wait: timedelta, dry_run: bool, json: bool, reload: bool, **options: Any) -> None:
-        asked_names = (
-            "pool",
-            "concurrency",
-            "queues",
-            "hostname",
-            "loglevel",
-            "max_memory",
-            "grace",
-            "burst",
-            "max_wait",
-        )
-        asked = Asked(**{name: options[name] for name in asked_names}, celery_args=tuple(options["celery_args"]))
+        options["celery_args"] = tuple(options["celery_args"])
+        asked = Asked(**{flag.name: options[flag.name] for flag in fields(Asked)})
         worker = conf.get().worker
         profile = profile_named(options["profile"], worker.profiles)
-        found = project.celery_app(flag=options["app"], setting=worker.app, settings_module=settings.SETTINGS_MODULE)
+        found = celery_app(options["app"])
         chosen = plan(
             asked,
             machine=detect.machine(process.environment(), pool=asked.pool or profile.pool),

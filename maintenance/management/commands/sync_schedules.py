@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from maintenance import conf
 from maintenance.management.base import Command as BaseCommand
+from maintenance.management.base import add_app, add_json
 from maintenance.management.found import celery_app, require_beat_tables
 
 STYLES = {"+": "SUCCESS", "~": "WARNING", "-": "ERROR", "!": "NOTICE"}
@@ -15,10 +16,11 @@ STYLES = {"+": "SUCCESS", "~": "WARNING", "-": "ERROR", "!": "NOTICE"}
 
 class Command(BaseCommand):
     help = "Write the schedules of the settings into django-celery-beat's tables; other people's rows are left alone."
+    noinput = "do not ask before deleting"
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("-A", "--app", help="Celery app, as for celery -A (default: found by itself)")
+        add_app(parser)
         add("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="alias of DATABASES")
         look = parser.add_mutually_exclusive_group()
         look.add_argument("--dry-run", action="store_true", help="print what would change and write nothing")
@@ -30,8 +32,7 @@ class Command(BaseCommand):
             add(flag, choices=choices, default=choices[0], help=text)
         add("--only", nargs="+", action="extend", default=[], metavar="NAME", help="only the entries of these names")
         add("--adopt", action="store_true", help="take over schedules of the entries' names that are not ours")
-        add("--noinput", "--no-input", action="store_false", dest="interactive", help="do not ask before deleting")
-        add("--json", action="store_true", help="print the plan as one JSON document")
+        add_json(parser, "print the plan as one JSON document")
 
     def handle(self, *, app: str | None, database: str, json: bool, interactive: bool, **options: Any) -> None:
         require_beat_tables()
