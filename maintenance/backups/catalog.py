@@ -165,6 +165,12 @@ def note(storage: Storage, backup: Manifest, sidecar: Sidecar) -> None:
         raise CannotWrite(path=name, reason=f"the storage called it {taken!r}")
 
 
+def learnt(storage: Storage, backup: Manifest, kind: type[SidecarKind]) -> SidecarKind | None:
+    """Return a sidecar of ``backup``; None where there is none that can be read."""
+    name = sidecars.name(backup.id, kind)
+    return _look(storage, backup, kind, [name] if storage.exists(name) else [], [])
+
+
 def forget(storage: Storage, backup: Manifest, kind: type[Sidecar]) -> None:
     """Remove a sidecar of ``backup``, if there is one."""
     storage.delete(sidecars.name(backup.id, kind))

@@ -1,6 +1,5 @@
 """Making a backup: copy, compress, store, and the manifest last."""
 
-import errno
 import shutil
 import sys
 import time
@@ -15,12 +14,11 @@ import django
 import zstandard
 
 from maintenance import lease
-from maintenance.errors import CannotWrite
 
 from . import catalog, engines, retention, streams
-from .destination import Destination, make_private, settle
-from .engines import sqlite
-from .errors import LeaseLost, OutOfSpace, StoredDiffers
+from .destination import Destination, make_private, settle, writing
+from .engines.sqlite import dump as sqlite
+from .errors import LeaseLost, StoredDiffers
 from .manifest import Manifest, data_name, new_id
 
 
@@ -68,7 +66,7 @@ def create(plan: Plan, *, holder: str, ttl: timedelta, clock: Callable[[], datet
     """
     alias, destination = plan.source.alias, plan.destination
     name = f"backup:{alias}"
-    with lease.held(name, holder=holder, ttl=ttl, reason=f"backup of {alias}"), _writing(destination):
+    with lease.held(name, holder=holder, ttl=ttl, reason=f"backup of {alias}"), writing(destination):
         started = clock()
         there = catalog.read(destination.storage)
         found = catalog.leftovers(there, destination, alias=alias, started=started)
@@ -82,7 +80,7 @@ def create(plan: Plan, *, holder: str, ttl: timedelta, clock: Callable[[], datet
 
 def foresee(plan: Plan) -> tuple[str, ...]:
     """Return the ids of the backups that retention will remove once the one of ``plan`` is made; changes nothing."""
-    with _writing(plan.destination):
+    with writing(plan.destination):
         there = catalog.read(plan.destination.storage)
     old = retention.surplus(there.of(plan.source.alias), keep_last=plan.keep_last, coming=1)
     return tuple(backup.id for backup in old)
@@ -145,17 +143,6 @@ def _staging(destination: Destination, name: str) -> Iterator[Path]:
         yield folder.absolute()
     finally:
         shutil.rmtree(folder)
-
-
-@contextmanager
-def _writing(destination: Destination) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        path = str(error.filename or destination.label)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutOfSpace(path=path) from error
-        raise CannotWrite(path=path, reason=error.strerror or str(error)) from error
 
 
 def _renewal(name: str, *, holder: str, ttl: timedelta) -> Callable[..., None]:

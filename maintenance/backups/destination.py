@@ -1,8 +1,10 @@
 """Where backups are stored, and where they are prepared before that."""
 
+import errno
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +12,10 @@ from typing import Any, Final
 
 from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.utils.module_loading import import_string
+
+from maintenance.errors import CannotWrite
+
+from .errors import OutOfSpace
 
 _PRIVATE: Final[dict[str, Any]] = {"file_permissions_mode": 0o600, "directory_permissions_mode": 0o700}
 
@@ -49,6 +55,18 @@ def make_private(folder: Path) -> None:
     """Create ``folder`` and the parents it lacks with mode 0700, whatever the umask is; leave existing ones alone."""
     for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def writing(destination: Destination) -> Iterator[None]:
+    """Turn what the operating system refuses into words. Raises OutOfSpace, CannotWrite."""
+    try:
+        yield
+    except OSError as error:
+        path = str(error.filename or destination.label)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutOfSpace(path=path) from error
+        raise CannotWrite(path=path, reason=error.strerror or str(error)) from error
 
 
 def settle(destination: Destination) -> None:

@@ -27,6 +27,8 @@ class Verified:
     tables: Mapping[str, int] | None = None
     """Rows by table, counted in the restored database."""
     versions: Mapping[str, str] | None = None
+    warnings: tuple[str, ...] = ()
+    """What is odd in it, but no damage."""
 
     @property
     def restored(self) -> bool:
@@ -96,6 +98,8 @@ def from_json(content: bytes, kind: type[SidecarKind], *, file: str) -> SidecarK
         facts["at"] = moment(facts["at"])
         if kind is Verified and (facts["level"] not in LEVELS or not isinstance(facts["ok"], bool)):
             raise ValueError("its level or outcome is none")
+        if "warnings" in facts:
+            facts["warnings"] = tuple(facts["warnings"])
         return kind(**facts)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise SidecarBroken(name=file, reason=f"{type(error).__name__}: {error}") from error

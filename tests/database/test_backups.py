@@ -21,7 +21,7 @@ from django.utils import timezone
 from maintenance import lease
 from maintenance.backups import catalog, create, destination, engines
 from maintenance.backups.destination import Destination
-from maintenance.backups.engines import sqlite
+from maintenance.backups.engines.sqlite import dump as sqlite
 from maintenance.backups.errors import (
     CopyDamaged,
     DatabaseMissing,

@@ -68,7 +68,7 @@ def snapshot(source: Source, target: Path, *, beat: Callable[[], None]) -> Snaps
         with _open(f"{target.as_uri()}?mode=rw", 0) as copy:
             register(copy)
             _check(source.alias, copy)
-            return Snapshot(_rows_by_table(copy), {"sqlite": sqlite3.sqlite_version})
+            return Snapshot(rows_by_table(copy), {"sqlite": sqlite3.sqlite_version})
     except sqlite3.Error as error:
         raise SnapshotFailed(alias=source.alias, reason=error) from error
 
@@ -89,7 +89,8 @@ def _check(alias: str, copy: sqlite3.Connection) -> None:
         raise CopyDamaged(alias=alias, reason="; ".join(found))
 
 
-def _rows_by_table(copy: sqlite3.Connection) -> dict[str, int]:
+def rows_by_table(copy: sqlite3.Connection) -> dict[str, int]:
+    """Return the rows of each table."""
     # Virtual tables may need modules that only the application loads; their content is in ordinary shadow tables.
     query = "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     names = [row[0] for row in copy.execute(f"{query} AND sql NOT LIKE 'create virtual%' ORDER BY name")]
