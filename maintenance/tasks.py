@@ -6,6 +6,7 @@ queue: routing is the project's.
 
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -15,8 +16,9 @@ from django.utils import timezone
 
 from . import caches as caches_verb
 from . import conf, lease, results, sessions
-from .backups import create, destination
+from .backups import catalog, create, destination, prune, verify
 from .errors import LockHeld
+from .management import backups
 
 Answer = dict[str, Any]
 # How long a lock outlives its task's time limit.
@@ -62,6 +64,30 @@ def backup(self: "Task[Any, Any]") -> Answer:
     holder, ttl = _holder(self), _ttl(self)
     made = [create.create(plan, holder=holder, ttl=ttl, clock=timezone.now) for plan in plans]
     return {"destination": where.label, "backups": [one.facts() for one in made]}
+
+
+@shared_task(name="maintenance.verify_backup", bind=True, base=Alone, soft_time_limit=100 * 60, time_limit=105 * 60)
+def verify_backup(self: "Task[Any, Any]") -> Answer:
+    """Restore drill: restore the newest backup of each of BACKUPS.DATABASES into a scratch database and compare it.
+
+    A database without a backup fails it, as a damaged backup does.
+    """
+    given = conf.get().backups
+    where = backups.chosen(given)
+    there = catalog.read(where.storage)
+    newest = [there.find(catalog.LATEST, alias=alias, where=where.label).manifest for alias in given.databases]
+    prove = partial(verify.verify, where, level="restore", identity=given.identity, using=given.scratch or "")
+    rows = [sum((prove(backup, now=timezone.now()).tables or {}).values()) for backup in newest]
+    return {"backups": [{"id": one.id, "alias": one.alias, "rows": n} for one, n in zip(newest, rows, strict=True)]}
+
+
+@shared_task(name="maintenance.prune_backups", bind=True, base=Alone, soft_time_limit=10 * 60, time_limit=15 * 60)
+def prune_backups(self: "Task[Any, Any]") -> Answer:
+    """Remove the backups that no rule of BACKUPS keeps."""
+    given = conf.get().backups
+    where = backups.chosen(given)
+    plan = prune.plan(destination=where, there=catalog.read(where.storage), rules=backups.rules(given))
+    return asdict(prune.apply(plan))
 
 
 @shared_task(name="maintenance.purge_results", bind=True, base=Alone, soft_time_limit=25 * 60, time_limit=30 * 60)

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from maintenance.errors import ConfigurationError, MaintenanceError, Unavailable
+from maintenance.errors import ConfigurationError, MaintenanceError, NotConfirmed, Unavailable
 
 
 class UnknownDatabase(ConfigurationError):
@@ -150,3 +150,16 @@ class StorageUnreadable(Unavailable):
     """{file!r} cannot be read from the storage: {reason}."""
 
     hint = "The database was not touched. Try again when the storage answers."
+
+
+class NotMeant(NotConfirmed):
+    """Not confirmed: nothing was changed."""
+
+    hint = "Type the database's alias, or pass --noinput --yes-i-mean ALIAS where nobody can answer."
+
+
+class SomeDamaged(MaintenanceError):
+    """{count} damaged: {ids}."""
+
+    exit_code: ClassVar[int] = 5
+    hint = "They are marked, and count for nothing in retention. Make a new backup now."

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
@@ -27,6 +28,15 @@ class Plan:
     backup: Manifest
     alias: str
     into: str = ""
+
+    @property
+    def target(self) -> str:
+        """Where it goes, in words."""
+        return f"into the new {self.into!r}" if self.into else f"over the database {self.alias!r}"
+
+    def facts(self) -> dict[str, Any]:
+        """Return it for a document."""
+        return {"id": self.backup.id, "database": self.alias, "into": self.into, "tables": self.backup.tables}
 
 
 @dataclass(frozen=True)
