@@ -22,11 +22,12 @@ REFUSED = "the database refused (its tables are missing, say)"
 # When each command ends with which status. 0 is the same for all, and 2 (wrong flags or settings) too.
 OUTCOMES: dict[str, dict[int, str]] = {
     "backup": {
-        1: "a database could not be copied, or no space is left",
+        1: "a dump failed, no space is left, or one of several databases or destinations failed",
         4: "another backup of this database holds the lock",
-        5: "the copy, or what the storage holds of it, is damaged",
-        69: "the database is unavailable",
-        73: "the destination cannot be written",
+        5: "the copy, or what a destination holds of it, is damaged",
+        69: "the database, a destination or a dump program is unavailable (or older than the server)",
+        73: "a destination cannot be written",
+        75: "it was given up after --max-seconds",
     },
     "clear_cache": {
         4: "the cache shares its Redis database with the broker or the results",

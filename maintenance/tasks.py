@@ -6,7 +6,6 @@ queue: routing is the project's.
 
 from dataclasses import asdict
 from datetime import timedelta
-from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -16,9 +15,9 @@ from django.utils import timezone
 
 from . import caches as caches_verb
 from . import conf, lease, results, sessions
-from .backups import catalog, create, destination, prune, verify
+from .backups import catalog, create, drill, prune, shelves
 from .errors import LockHeld
-from .management import backups
+from .management import backups as planning
 
 Answer = dict[str, Any]
 # How long a lock outlives its task's time limit.
@@ -58,36 +57,33 @@ def clear_cache(self: "Task[Any, Any]") -> Answer:
 @shared_task(name="maintenance.backup", bind=True, base=Alone, soft_time_limit=45 * 60, time_limit=50 * 60)
 def backup(self: "Task[Any, Any]") -> Answer:
     """Back up the databases of BACKUPS.DATABASES, and remove what exceeds BACKUPS.KEEP_LAST of each."""
-    given = conf.get().backups
-    where = destination.choose(alias=given.storage, configured=settings.STORAGES, root=given.root)
-    plans = [create.plan(alias=alias, destination=where, keep_last=given.keep_last) for alias in given.databases]
-    holder, ttl = _holder(self), _ttl(self)
-    made = [create.create(plan, holder=holder, ttl=ttl, clock=timezone.now) for plan in plans]
-    return {"destination": where.label, "backups": [one.facts() for one in made]}
+    how, holder, ttl = planning.how(), _holder(self), _ttl(self)
+    made = create.create_each(
+        conf.get().backups.databases,
+        lambda alias: create.plan(alias=alias, **how),
+        lambda plan: create.create(plan, holder=holder, ttl=ttl, clock=timezone.now),
+    )
+    return {"backups": [one.facts() for one in made]}
 
 
 @shared_task(name="maintenance.verify_backup", bind=True, base=Alone, soft_time_limit=100 * 60, time_limit=105 * 60)
 def verify_backup(self: "Task[Any, Any]") -> Answer:
-    """Restore drill: restore the newest backup of each of BACKUPS.DATABASES into a scratch database and compare it.
+    """Restore drill: restore the newest backup of each of BACKUPS.DATABASES, from each destination, and compare it.
 
     A database without a backup fails it, as a damaged backup does.
     """
-    given = conf.get().backups
-    where = backups.chosen(given)
-    there = catalog.read(where.storage)
-    newest = [there.find(catalog.LATEST, alias=alias, where=where.label).manifest for alias in given.databases]
-    prove = partial(verify.verify, where, level="restore", identity=given.identity, using=given.scratch or "")
-    rows = [sum((prove(backup, now=timezone.now()).tables or {}).values()) for backup in newest]
-    return {"backups": [{"id": one.id, "alias": one.alias, "rows": n} for one, n in zip(newest, rows, strict=True)]}
+    means, aliases = planning.means("restore"), conf.get().backups.databases
+    alone = [shelves.look([one]) for one in planning.destinations()]
+    newest = [shelves.find(shelf, catalog.LATEST, alias=alias)[0] for shelf in alone for alias in aliases]
+    return {"backups": [drill.prove(place, means, clock=timezone.now).facts() for place in newest]}
 
 
 @shared_task(name="maintenance.prune_backups", bind=True, base=Alone, soft_time_limit=10 * 60, time_limit=15 * 60)
 def prune_backups(self: "Task[Any, Any]") -> Answer:
-    """Remove the backups that no rule of BACKUPS keeps."""
-    given = conf.get().backups
-    where = backups.chosen(given)
-    plan = prune.plan(destination=where, there=catalog.read(where.storage), rules=backups.rules(given))
-    return asdict(prune.apply(plan))
+    """Remove the backups that no rule of BACKUPS keeps, from each destination."""
+    rules = planning.rules(conf.get().backups)
+    plans = [prune.plan(shelf, rules=rules) for shelf in shelves.look(planning.destinations())]
+    return {"pruned": [asdict(prune.apply(plan)) for plan in plans]}
 
 
 @shared_task(name="maintenance.purge_results", bind=True, base=Alone, soft_time_limit=25 * 60, time_limit=30 * 60)

@@ -14,7 +14,7 @@ from maintenance.errors import CannotWrite
 
 from . import manifest, sidecars
 from .destination import Destination
-from .errors import ManifestBroken, NoBackup, SidecarBroken
+from .errors import ManifestBroken, SidecarBroken
 from .manifest import Manifest
 from .sidecars import Entry, Pinned, Sidecar, SidecarKind, Verified
 
@@ -38,21 +38,14 @@ class Catalog:
         """The backups' manifests, oldest first."""
         return tuple(entry.manifest for entry in self.entries)
 
-    def of(self, alias: str) -> tuple[Manifest, ...]:
+    def of(self, alias: str, kind: str = manifest.DATABASE) -> tuple[Manifest, ...]:
         """Return the backups of one database: by what their manifests say, never by their names."""
-        return tuple(backup for backup in self.backups if backup.alias == alias)
+        return tuple(backup for backup in self.backups if (backup.alias, backup.kind) == (alias, kind))
 
     def matching(self, *, aliases: Collection[str] = (), tag: str = "") -> tuple[Entry, ...]:
         """Return the backups of these databases (or of all) with this tag (or any)."""
         wanted = (entry for entry in self.entries if not aliases or entry.manifest.alias in aliases)
         return tuple(entry for entry in wanted if not tag or entry.manifest.tag == tag)
-
-    def find(self, wanted: str, *, alias: str, where: str) -> Entry:
-        """Return the backup with the id ``wanted``, or with ``latest`` the newest of ``alias``. Raises NoBackup."""
-        for entry in reversed(self.entries):
-            if entry.manifest.id == wanted or (wanted == LATEST and entry.manifest.alias == alias):
-                return entry
-        raise NoBackup(wanted=f"latest of {alias}" if wanted == LATEST else wanted, where=where)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,56 @@
-"""Encryption with age (https://age-encryption.org/v1), to public keys. The one home of pyrage."""
+"""Encryption with age: the one place that knows pyrage. What it writes, the command-line tool ``age -d`` reads."""
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final, Protocol
 
-from .errors import DecryptionUnavailable, IdentityUnusable
+from .errors import BadRecipient, EncryptionMissing, IdentityUnusable
 
+
+class Readable(Protocol):
+    """Gives at most ``size`` bytes, none at its end."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes."""
+
+
+class Writable(Protocol):
+    """Takes bytes."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take all of them."""
+
+    def flush(self) -> None:
+        """Pass on what was taken."""
+
+
+Encrypt = Callable[[Readable, Writable], None]
 _NO_KEY_FITS: Final = "No matching keys found"
+
+
+def encryption(recipients: Sequence[str]) -> Encrypt:
+    """Return what encrypts a stream to each of the public keys ``recipients``, in constant memory.
+
+    Raises EncryptionMissing and BadRecipient, which show no more than public keys.
+    """
+    try:
+        import pyrage
+    except ImportError as error:
+        raise EncryptionMissing() from error
+    keys = [_recipient(text) for text in dict.fromkeys(recipients)]
+
+    def encrypt(source: Readable, target: Writable) -> None:
+        guarded = _Guarded(source, target)
+        try:
+            pyrage.encrypt_io(guarded, guarded, keys)
+        except pyrage.EncryptError:
+            # It tells the text of what our reader or writer raised; they raise the error itself.
+            if guarded.error is not None:
+                raise guarded.error from None
+            raise
+
+    return encrypt
 
 
 class WrongIdentity(Exception):
@@ -17,55 +61,84 @@ class Undecryptable(Exception):
     """The encrypted bytes are damaged or cut short."""
 
 
-def identities(path: Path) -> tuple[Any, ...]:
-    """Read the private keys in an age identity file. Raises IdentityUnusable, DecryptionUnavailable."""
+def decryption(identity: Path) -> Encrypt:
+    """Return what decrypts a stream with the private keys in an age identity file (x25519 or SSH), in constant memory.
+
+    The target gets bytes before the end is known to be whole. It raises WrongIdentity, Undecryptable, and what source
+    and target raise. Raises EncryptionMissing, IdentityUnusable, which show nothing of the keys.
+    """
     try:
-        from pyrage import IdentityError, x25519
+        import pyrage
     except ImportError as error:
-        raise DecryptionUnavailable() from error
+        raise EncryptionMissing() from error
+    keys = _identities(identity)
+
+    def decrypt(source: Readable, target: Writable) -> None:
+        reader, writer = _Guarded(source, target), _Guarded(source, target)
+        try:
+            pyrage.decrypt_io(reader, writer, keys)
+        except (pyrage.DecryptError, OSError) as error:
+            own = reader.error or writer.error
+            if own is not None:
+                raise own from None
+            if _NO_KEY_FITS in str(error):
+                raise WrongIdentity() from error
+            raise Undecryptable(str(error)) from error
+
+    return decrypt
+
+
+class _Guarded(io.RawIOBase):
+    """A reader and a writer in one that keeps the first error of either."""
+
+    def __init__(self, source: Readable, target: Writable) -> None:
+        self._source, self._target = source, target
+        self.error: BaseException | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        return self._kept(lambda: self._source.read(size))  # type: ignore[no-any-return]
+
+    def write(self, data: Any) -> int:
+        return self._kept(lambda: self._target.write(data))  # type: ignore[no-any-return]
+
+    def _kept(self, act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except BaseException as error:
+            self.error = error
+            raise
+
+
+def _identities(path: Path) -> list[Any]:
+    import pyrage
+
     try:
-        lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
-        found = tuple(x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#"))
+        text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise IdentityUnusable(path=str(path), reason=reason) from error
-    except IdentityError:
-        # The error's text may quote the key.
+        raise IdentityUnusable(path=str(path), reason=getattr(error, "strerror", None) or "it is no text") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    try:
+        if "PRIVATE KEY" in text:
+            return [pyrage.ssh.Identity.from_buffer(text.encode())]
+        found = [pyrage.x25519.Identity.from_str(line) for line in lines]
+    except pyrage.IdentityError:
+        # The error's own text may quote the key.
         raise IdentityUnusable(path=str(path), reason="it holds something else than age's secret keys") from None
     if not found:
         raise IdentityUnusable(path=str(path), reason="it holds no key")
     return found
 
 
-def decrypt(source: BinaryIO, sink: BinaryIO, keys: tuple[Any, ...]) -> None:
-    """Decrypt ``source`` into ``sink``, which gets bytes before the end is known to be whole.
+def _recipient(text: str) -> Any:
+    import pyrage
 
-    Raises WrongIdentity, Undecryptable; errors of ``sink`` pass, errors of ``source`` may come as Undecryptable.
-    """
-    from pyrage import DecryptError, decrypt_io
-
+    module = pyrage.ssh if text.startswith("ssh-") else pyrage.x25519
     try:
-        decrypt_io(source, sink, keys)
-    except DecryptError as error:
-        if _NO_KEY_FITS in str(error):
-            raise WrongIdentity() from error
-        raise Undecryptable(str(error)) from error
-    except OSError as error:
-        if error.errno is None:  # pyrage's own: a chunk's tag is wrong, or the last chunk is missing
-            raise Undecryptable(str(error)) from error
-        raise
+        return module.Recipient.from_str(text)
+    except pyrage.RecipientError as error:
+        raise BadRecipient(recipient=_shown(text), reason=error) from None
 
 
-class Writer:
-    """What pyrage writes to: a function of each piece."""
-
-    def __init__(self, put: Callable[[bytes], object]) -> None:
-        self._put = put
-
-    def write(self, piece: bytes) -> int:
-        """Pass a piece on."""
-        self._put(piece)
-        return len(piece)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
+def _shown(text: str) -> str:
+    """Return ``text``; of a private key, which somebody took for the public one, only its beginning."""
+    return f"{text[:15]}…" if "SECRET" in text.upper() or "PRIVATE" in text.upper() else text

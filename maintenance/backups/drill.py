@@ -10,13 +10,12 @@ from typing import Any, Final
 from maintenance.errors import ConfigurationError
 from maintenance.units import human_size
 
-from . import catalog
-from .destination import Destination
+from . import catalog, verify
 from .errors import Damaged
-from .manifest import Manifest
+from .pulse import Watch, nobody
 from .report import contents
-from .sidecars import Entry, Verified
-from .verify import Progress, verify
+from .shelves import Place
+from .sidecars import Verified
 
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _DID: Final = {"hash": "its stored bytes are whole", "decode": "its dump reads to the end"}
@@ -27,17 +26,27 @@ class WhichBackup(ConfigurationError):
 
 
 @dataclass(frozen=True)
+class Means:
+    """How far backups are proven, and with what."""
+
+    level: str
+    identity: Path | None = None
+    """The file with the private key."""
+    using: str = ""
+    """The alias of DATABASES whose server takes the scratch databases; the backup's own without it."""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """A backup that was looked at."""
 
-    id: str
-    alias: str
-    size_bytes: int
+    place: Place
     verified: Verified
 
     def line(self) -> str:
         """Return it in words."""
-        name = f"{self.id} ({self.alias}, {human_size(self.size_bytes)})"
+        backup = self.place.entry.manifest
+        name = f"{backup.id} ({backup.alias}, {human_size(backup.stored_bytes)})"
         if not self.verified.ok:
             return f"DAMAGED  {name}: {self.verified.reason}."
         odd = f" Odd: {'; '.join(self.verified.warnings)}." if self.verified.warnings else ""
@@ -48,7 +57,9 @@ class Outcome:
 
     def facts(self) -> dict[str, Any]:
         """Return it for a document."""
-        return {"id": self.id, "alias": self.alias, **asdict(self.verified)}
+        backup = self.place.entry.manifest
+        about = {"id": backup.id, "alias": backup.alias, "destination": self.place.destination.label}
+        return {**about, **asdict(self.verified), "at": self.verified.at.isoformat()}
 
 
 def share(text: str) -> float:
@@ -59,31 +70,35 @@ def share(text: str) -> float:
     return float(number) / 100
 
 
-def choose(entries: Sequence[Entry], *, share: float | None = None) -> tuple[Entry, ...]:
+def choose(places: Sequence[Place], *, share: float | None = None) -> tuple[Place, ...]:
     """Return all, newest first; or the ``share`` of them that was not looked at for the longest time."""
-    newest = sorted(entries, key=lambda entry: entry.manifest.started, reverse=True)
+    newest = sorted(places, key=lambda place: place.entry.manifest.started, reverse=True)
     if share is None:
         return tuple(newest)
-    waiting = sorted(newest, key=lambda entry: entry.verified.at if entry.verified else _NEVER)
+    waiting = sorted(newest, key=lambda place: place.entry.verified.at if place.entry.verified else _NEVER)
     return tuple(waiting[: math.ceil(share * len(waiting))])
 
 
-def prove(
-    destination: Destination,
-    backup: Manifest,
-    *,
-    level: str,
-    identity: Path | None,
-    using: str,
-    clock: Callable[[], datetime],
-    progress: Progress = lambda stage, share: None,
-) -> Outcome:
-    """Verify a backup; a damaged one is an outcome. Raises what else verify() raises."""
+def prove(place: Place, means: Means, *, clock: Callable[[], datetime], watch: Watch = nobody) -> Outcome:
+    """Verify a backup. Raises what verify.verify() raises."""
+    found = verify.verify(
+        place.destination,
+        place.entry.manifest,
+        level=means.level,
+        now=clock(),
+        identity=means.identity,
+        using=means.using,
+        watch=watch,
+    )
+    return Outcome(place, found)
+
+
+def examine(place: Place, means: Means, *, clock: Callable[[], datetime], watch: Watch = nobody) -> Outcome:
+    """Do the same, but for a damaged backup return the outcome that was noted."""
     try:
-        found = verify(destination, backup, level=level, now=clock(), identity=identity, using=using, progress=progress)
+        return prove(place, means, clock=clock, watch=watch)
     except Damaged:
-        noted = catalog.learnt(destination.storage, backup, Verified)
+        noted = catalog.learnt(place.destination.storage, place.entry.manifest, Verified)
         if noted is None or noted.ok:
             raise
-        found = noted
-    return Outcome(backup.id, backup.alias, backup.stored_bytes, found)
+        return Outcome(place, noted)

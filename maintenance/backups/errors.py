@@ -12,9 +12,9 @@ class UnknownDatabase(ConfigurationError):
 
 
 class EngineUnsupported(ConfigurationError):
-    """Backing up {alias!r} is not supported yet: its engine is {engine!r}, and only SQLite is."""
+    """Database {alias!r} cannot be backed up: its engine is {engine!r}."""
 
-    hint = "Until then use {tool}."
+    hint = "SQLite, PostgreSQL, MariaDB and MySQL are known. Use its own tools."
 
 
 class DatabaseInMemory(ConfigurationError):
@@ -69,6 +69,112 @@ class ManifestBroken(MaintenanceError):
     hint = "Its backup is left alone and not counted. Remove both by hand when they are of no use."
 
 
+class OutOfTime(MaintenanceError):
+    """{name!r} was stopped after {budget}, at {stage}: that is the most it may take."""
+
+    exit_code: ClassVar[int] = 75
+    hint = "Nothing was stored. Raise --max-seconds or BACKUPS.MAX_SECONDS, or find out what holds it up."
+
+
+class DatabaseUnreachable(Unavailable):
+    """Database {alias!r} cannot be reached: {reason}."""
+
+    hint = "Start it, or correct DATABASES."
+
+
+class LoginRefused(DatabaseUnreachable):
+    """Database {alias!r} refuses the login: {reason}."""
+
+    hint = "Correct USER and PASSWORD in DATABASES."
+
+
+class ToolMissing(Unavailable):
+    """The program {tool} is not installed: without it there is no backup of this database."""
+
+    hint = "Install the package {package} (Debian's name)."
+
+
+class ToolTooOld(Unavailable):
+    """{tool} is version {version}, and the server is {server}: an older one cannot dump it."""
+
+    hint = "Install the package {package} (Debian's name)."
+
+
+class DumpFailed(MaintenanceError):
+    """The dump of database {alias!r} failed: {program} ended with status {status}: {said}"""
+
+    hint = "Nothing was stored."
+
+
+class DumpCutShort(MaintenanceError):
+    """The dump of database {alias!r} has no end: {program} ended well, but its last line is missing."""
+
+    hint = "Nothing was stored. Update {program}; it may have been killed, or run out of something."
+
+
+class UnknownDestination(ConfigurationError):
+    """There is no backup destination {name!r}."""
+
+    hint = "BACKUPS.DESTINATIONS has: {known}."
+
+
+class NotEnoughSpace(MaintenanceError):
+    """{path!r} has {free} free, and the backup of {alias!r} needs about {needed}."""
+
+    hint = "Nothing was begun. Free some space, or set BACKUPS.STAGING to a folder on a larger disk."
+
+
+class DestinationFailed(MaintenanceError):
+    """Backup {id} of {alias!r} is missing in {failed}: {reason}"""
+
+    exit_code: ClassVar[int] = 1
+    hint = "{others}"
+
+
+class MediaChanged(MaintenanceError):
+    """The file {name!r} became shorter while it was read."""
+
+    hint = "Nothing was stored. Run it again."
+
+
+class ExcludeUnsupported(ConfigurationError):
+    """{tool} cannot leave out the rows of a table: only MariaDB's program can."""
+
+    hint = "Install the package mariadb-client (Debian's name), or leave --exclude-table-data out."
+
+
+class StorageFailed(Unavailable):
+    """{where} failed to {act} {name!r}: {reason}."""
+
+    hint = "Look after the storage, its bucket and its credentials, then run it again."
+
+
+class EncryptionMissing(ConfigurationError):
+    """Encryption needs the package pyrage, which is not installed."""
+
+    hint = "Run `pip install pyrage`."
+
+
+class BadRecipient(ConfigurationError):
+    """{recipient!r} is no public key of age: {reason}."""
+
+    hint = (
+        'MAINTENANCE["BACKUPS"]["RECIPIENTS"] takes what `age-keygen` prints as "public key": age1…, or ssh-ed25519 ….'
+    )
+
+
+class SeveralFailed(MaintenanceError):
+    """Backups failed of {aliases}: {reasons}"""
+
+    exit_code: ClassVar[int] = 1
+
+
+class NoRecipients(ConfigurationError):
+    """Nothing can be encrypted: BACKUPS.RECIPIENTS has no public key."""
+
+    hint = "Make a pair with `age-keygen -o key.txt`, keep key.txt elsewhere, and put its public key there."
+
+
 class SidecarBroken(MaintenanceError):
     """{name!r} cannot be read: {reason}."""
 
@@ -105,12 +211,6 @@ class IdentityRefused(ConfigurationError):
     """The key in {path!r} does not open backup {id!r}."""
 
     hint = "It is encrypted to: {to}."
-
-
-class DecryptionUnavailable(Unavailable):
-    """Reading encrypted backups needs pyrage, which is not installed."""
-
-    hint = 'Run `pip install "django-maintenance-ops[encryption]"`.'
 
 
 class NameTaken(MaintenanceError):

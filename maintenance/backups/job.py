@@ -8,6 +8,7 @@ from typing import Protocol
 
 from .found import Found
 from .manifest import Manifest
+from .pulse import Watch
 from .unpack import Sink
 
 Commit = Callable[[], Found]
@@ -23,8 +24,8 @@ class Job:
     """Passes the dump to a sink; only after its return the dump is known to be whole. Each call reads it anew."""
     folder: Path
     """A private folder, removed afterwards."""
-    progress: Callable[[str, float], object]
-    """Is told the stage and the share of it that is done."""
+    watch: Watch
+    """Is told the stage, the bytes of it that are done, and all of them."""
 
 
 class Reader(Protocol):

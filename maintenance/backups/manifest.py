@@ -209,6 +209,6 @@ def _require_kinds(values: Mapping[str, Any]) -> None:
 
 def _require(values: Mapping[Any, Any], kind: type, *keys: Any) -> None:
     for key in keys:
-        value = values[key]
-        if not isinstance(value, kind) or isinstance(value, bool) or (kind is int and value < 0):
+        value: Any = values[key]
+        if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
             raise TypeError(f"{key} is not {kind.__name__}")

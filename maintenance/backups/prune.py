@@ -3,10 +3,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from . import catalog, retention
-from .catalog import Catalog
+from . import catalog, retention, signals
 from .destination import Destination, writing
+from .manifest import Manifest
 from .retention import Decision, Rules
+from .shelves import Shelf
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,19 @@ class Pruned:
     freed_bytes: int
 
 
-def plan(*, destination: Destination, there: Catalog, rules: Rules, aliases: Collection[str] = ()) -> Plan:
-    """Return what the rules say about the backups in ``there``: of all databases, or of ``aliases`` only."""
+def plan(shelf: Shelf, *, rules: Rules, aliases: Collection[str] = ()) -> Plan:
+    """Return what the rules say about the backups of a destination: of all databases, or of ``aliases`` only."""
+    there = shelf.catalog
     unreadable = (*there.broken, *(backup.name for backup in there.lost))
-    return Plan(destination, retention.decide(there.matching(aliases=aliases), rules), unreadable)
+    return Plan(shelf.destination, retention.decide(there.matching(aliases=aliases), rules), unreadable)
 
 
 def apply(plan: Plan) -> Pruned:
     """Remove what ``plan`` lets go, the oldest first. Raises CannotWrite."""
     with writing(plan.destination):
         for decision in plan.goes:
-            catalog.remove(plan.destination.storage, decision.entry.manifest)
+            backup = decision.entry.manifest
+            catalog.remove(plan.destination.storage, backup)
+            signals.backup_pruned.send_robust(sender=Manifest, manifest=backup, destination=plan.destination)
     removed = tuple(decision.entry.manifest.id for decision in plan.goes)
     return Pruned(plan.destination.label, removed, plan.freed_bytes)

@@ -1,6 +1,6 @@
 """Backups in words and as documents."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from maintenance.units import counted, human_duration, human_size
 
 from .manifest import Manifest
+from .prune import Plan
 from .retention import Decision
 from .sidecars import Entry, Verified
 
@@ -22,20 +23,24 @@ def table(decisions: Iterable[Decision], *, now: datetime) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def facts(decision: Decision) -> dict[str, Any]:
+def facts(decision: Decision, *, destination: str) -> dict[str, Any]:
     """Return a backup as the documents show it: its manifest, what was learnt since, what retention says."""
     entry = decision.entry
     kept = {"kept": list(decision.reasons), "goes": decision.removal}
     learnt = {"verified": entry.verified and asdict(entry.verified), "pinned": entry.pinned and asdict(entry.pinned)}
-    return {**entry.manifest.facts(), "ratio": round(_ratio(entry), 2), **learnt, **kept}
+    return {**entry.manifest.facts(), "destination": destination, "ratio": round(_ratio(entry), 2), **learnt, **kept}
 
 
-def why(decisions: Sequence[Decision], *, dry_run: bool) -> list[str]:
-    """Return a line a backup, oldest first: kept as what, or removed why."""
+def why(plan: Plan, *, dry_run: bool) -> list[str]:
+    """Return a line a backup, oldest first: kept as what, or removed why; and what is not counted."""
     goes = "would go" if dry_run else "goes"
     return [
-        f"- {_name(each)} {goes}: {each.removal}" if each.goes else f"  {_name(each)} stays: {', '.join(each.reasons)}"
-        for each in decisions
+        f"In {plan.destination.label!r}:",
+        *(
+            f"- {_name(one)} {goes}: {one.removal}" if one.goes else f"  {_name(one)} stays: {', '.join(one.reasons)}"
+            for one in plan.decisions
+        ),
+        *(f"! {name} cannot be read, or its data is gone: left alone, not counted" for name in plan.unreadable),
     ]
 
 

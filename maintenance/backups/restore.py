@@ -11,13 +11,15 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from maintenance import lease
 from maintenance.models import Lease
 
-from . import engines, scratch
+from . import engines, scratch, signals
 from .destination import Destination, writing
 from .errors import Damaged, OtherDatabase, UnknownDatabase
 from .found import Broken, Found
-from .job import Commit
+from .job import Commit, Job
 from .manifest import Manifest
-from .verify import Progress, job
+from .pulse import Watch, nobody
+from .shelves import Place
+from .verify import job
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,12 @@ class Restored:
     """The id of the backup that was made before, or nothing."""
 
 
-def plan(*, destination: Destination, backup: Manifest, alias: str = "", into: str = "", force: bool = False) -> Plan:
-    """Return how ``backup`` is restored: into ``alias`` (default: where it came from). Nothing is opened.
+def plan(place: Place, *, alias: str = "", into: str = "", force: bool = False) -> Plan:
+    """Return how a backup is restored: into ``alias`` (default: where it came from). Nothing is opened.
 
     Raises UnknownDatabase; OtherDatabase for another engine, and for another alias without ``force``.
     """
+    backup = place.entry.manifest
     target = alias or backup.alias
     if target not in connections:
         raise UnknownDatabase(alias=target, known=", ".join(repr(known) for known in sorted(connections)))
@@ -66,7 +69,7 @@ def plan(*, destination: Destination, backup: Manifest, alias: str = "", into: s
     if target != backup.alias and not force:
         cure = "Pass --force if you mean it."
         raise OtherDatabase(id=backup.id, theirs=repr(backup.alias), ours=repr(target), cure=cure)
-    return Plan(destination, backup, target, into)
+    return Plan(place.destination, backup, target, into)
 
 
 def restore(
@@ -76,7 +79,7 @@ def restore(
     ttl: timedelta,
     identity: Path | None,
     safety: Callable[[], str],
-    progress: Progress = lambda stage, share: None,
+    watch: Watch = nobody,
 ) -> Restored:
     """Restore as ``holder`` of the lock ``backup:<alias>``: prove the backup first, call ``safety``, then replace.
 
@@ -85,17 +88,23 @@ def restore(
     """
     backup, engine = plan.backup, engines.reader(plan.backup.engine)
     with writing(plan.destination), scratch.folder(plan.destination) as folder:
-        work = job(plan.destination, backup, folder=folder, identity=identity, progress=progress, stage="read")
+        work = job(plan.destination, backup, folder=folder, identity=identity, watch=watch, stage="read")
         try:
             if plan.into:
-                found = engine.beside(work, name=plan.into, using=plan.alias)
-                return Restored(backup.id, plan.alias, plan.into, found, "")
-            with engine.over(work, alias=plan.alias) as commit:
-                made = safety()
-                found = _alone(commit, alias=plan.alias, holder=holder, ttl=ttl)
+                found, made = engine.beside(work, name=plan.into, using=plan.alias), ""
+            else:
+                found, made = _over(plan, work, holder=holder, ttl=ttl, safety=safety)
         except Broken as error:
             raise Damaged(id=backup.id, reason=str(error)) from error
-    return Restored(backup.id, plan.alias, "", found, made)
+    about = {"manifest": backup, "destination": plan.destination, "alias": plan.alias, "into": plan.into}
+    signals.restore_finished.send_robust(sender=Manifest, **about)
+    return Restored(backup.id, plan.alias, plan.into, found, made)
+
+
+def _over(plan: Plan, work: Job, *, holder: str, ttl: timedelta, safety: Callable[[], str]) -> tuple[Found, str]:
+    with engines.reader(plan.backup.engine).over(work, alias=plan.alias) as commit:
+        made = safety()
+        return _alone(commit, alias=plan.alias, holder=holder, ttl=ttl), made
 
 
 def recover(alias: str) -> str:

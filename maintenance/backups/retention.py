@@ -74,6 +74,12 @@ def decide(entries: Iterable[Entry], rules: Rules) -> tuple[Decision, ...]:
     return tuple(sorted(decisions, key=lambda decision: _age(decision.entry)))
 
 
+def surplus(made: Manifest, *, before: Iterable[Entry], rules: Rules) -> tuple[Manifest, ...]:
+    """Return which of the backups ``before`` of the same database go once ``made`` is there, oldest first."""
+    entries = [entry for entry in before if entry.group == Entry(made).group]
+    return tuple(each.entry.manifest for each in decide([*entries, Entry(made)], rules) if each.goes)
+
+
 def _of_one(entries: Sequence[Entry], rules: Rules) -> Iterator[Decision]:
     """Decide about one database's backups, newest first."""
     if rules == Rules(minimum=rules.minimum):
@@ -150,26 +156,3 @@ def _merged(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
 
 def _age(entry: Entry) -> tuple[datetime, str]:
     return entry.manifest.started, entry.manifest.id
-
-
-def surplus(manifests: Iterable[Manifest], *, keep_last: int | None, coming: int = 0) -> tuple[Manifest, ...]:
-    """Return what exceeds the newest ``keep_last`` backups of each database, oldest first; None keeps all.
-
-    ``coming`` newer backups of each are about to be made. Raises ValueError when ``keep_last`` is below 1.
-    """
-    if keep_last is None:
-        return ()
-    if keep_last < 1:
-        raise ValueError("at least one backup is kept")
-
-    def excess(those: list[Manifest]) -> int:
-        return max(0, len(those) + coming - keep_last)
-
-    by_alias: defaultdict[str, list[Manifest]] = defaultdict(list)
-    for manifest in sorted(manifests, key=_started):
-        by_alias[manifest.alias].append(manifest)
-    return tuple(sorted((old for those in by_alias.values() for old in those[: excess(those)]), key=_started))
-
-
-def _started(manifest: Manifest) -> tuple[datetime, str]:
-    return manifest.started, manifest.id

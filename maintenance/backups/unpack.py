@@ -22,18 +22,15 @@ class Stored:
     """A backup's file while it is read: what came is counted and hashed."""
 
     def __init__(self, file: BinaryIO, backup: Manifest, progress: Progress) -> None:
-        self.trouble: Exception | None = None
         self._file, self._backup, self._progress = file, backup, progress
         self._hash, self._size = hashlib.sha256(), 0
 
-    def read(self, size: int = CHUNK) -> bytes:
+    def read(self, size: int = CHUNK, /) -> bytes:
         """Return up to ``size`` bytes, none at the end."""
         try:
             piece = self._file.read(max(size, 1) if size >= 0 else CHUNK)
         except OSError as error:
-            # Kept, since pyrage would hide it behind an error of its own.
-            self.trouble = StorageUnreadable(file=self._backup.file, reason=error.strerror or str(error))
-            raise self.trouble from error
+            raise StorageUnreadable(file=self._backup.file, reason=error.strerror or str(error)) from error
         self._hash.update(piece)
         self._size += len(piece)
         if piece:
@@ -78,17 +75,15 @@ def unpack(storage: Storage, backup: Manifest, sink: Sink, *, identity: Path | N
     """Pass the dump to ``sink`` piece by piece; only after the return it is known to be whole.
 
     ``identity`` is the file with the private key. Raises Damaged, IdentityMissing, IdentityUnusable, IdentityRefused,
-    DecryptionUnavailable, StorageUnreadable; errors of ``sink`` pass.
+    EncryptionMissing, StorageUnreadable; errors of ``sink`` pass.
     """
-    keys = crypt.identities(_needed(identity, backup)) if backup.encryption else ()
+    decrypt = crypt.decryption(_needed(identity, backup)) if backup.encryption else None
     plain = Plain(backup, sink)
     with _opened(storage, backup) as file:
         stored = Stored(file, backup, progress)
         try:
-            _decode(stored, plain, keys)
+            _decode(stored, plain, decrypt)
         except (zstandard.ZstdError, crypt.Undecryptable) as error:
-            if stored.trouble is not None:
-                raise stored.trouble from error
             raise Damaged(id=backup.id, reason=str(error)) from error
         except crypt.WrongIdentity as error:
             stored.finish()
@@ -97,13 +92,11 @@ def unpack(storage: Storage, backup: Manifest, sink: Sink, *, identity: Path | N
     plain.finish()
 
 
-def _decode(stored: Stored, plain: Plain, keys: tuple[object, ...]) -> None:
+def _decode(stored: Stored, plain: Plain, decrypt: crypt.Encrypt | None) -> None:
     # stream_writer, since decompressobj would return whatever a piece unpacks to at once.
-    target = cast("BinaryIO", plain)
-    with zstandard.ZstdDecompressor().stream_writer(target, write_size=CHUNK, closefd=False) as decoder:
-        if keys:
-            writer = cast("BinaryIO", crypt.Writer(decoder.write))
-            crypt.decrypt(cast("BinaryIO", stored), writer, keys)
+    with zstandard.ZstdDecompressor().stream_writer(cast("BinaryIO", plain), CHUNK, closefd=False) as decoder:
+        if decrypt:
+            decrypt(stored, decoder)
         else:
             while piece := stored.read():
                 decoder.write(piece)

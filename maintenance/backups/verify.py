@@ -1,19 +1,17 @@
 """Proving a backup: its bytes, its dump, or a restore into a scratch database; and noting what came out."""
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from . import catalog, engines, scratch, unpack
+from . import catalog, engines, scratch, signals, unpack
 from .destination import Destination, writing
 from .errors import Damaged
 from .found import Broken, Found
 from .job import Job
 from .manifest import Manifest
+from .pulse import Watch, nobody
 from .sidecars import LEVELS, Verified
-
-Progress = Callable[[str, float], object]
 
 
 def verify(
@@ -24,7 +22,7 @@ def verify(
     now: datetime,
     identity: Path | None = None,
     using: str = "",
-    progress: Progress = lambda stage, share: None,
+    watch: Watch = nobody,
 ) -> Verified:
     """Verify ``backup`` and note the outcome beside its manifest.
 
@@ -33,7 +31,7 @@ def verify(
     from being verified: IdentityMissing, IdentityRefused, PrivilegeMissing, Unavailable, CannotWrite.
     """
     try:
-        found = _look(destination, backup, level=level, identity=identity, using=using, progress=progress)
+        found = _look(destination, backup, level=level, identity=identity, using=using, watch=watch)
     except Damaged as error:
         _note(destination, backup, Verified(level, now, ok=False, reason=str(error.facts["reason"])))
         raise
@@ -42,37 +40,37 @@ def verify(
 
 
 def job(
-    destination: Destination, backup: Manifest, *, folder: Path, identity: Path | None, progress: Progress, stage: str
+    destination: Destination, backup: Manifest, *, folder: Path, identity: Path | None, watch: Watch, stage: str
 ) -> Job:
     """Return the work of reading ``backup``, for its engine."""
 
     def feed(sink: unpack.Sink) -> None:
-        step = _steps(backup, progress, stage)
+        step = _steps(backup, watch, stage)
         unpack.unpack(destination.storage, backup, sink, identity=identity, progress=step)
 
-    return Job(backup, feed, folder, progress)
+    return Job(backup, feed, folder, watch)
 
 
-def _steps(backup: Manifest, progress: Progress, stage: str) -> unpack.Progress:
+def _steps(backup: Manifest, watch: Watch, stage: str) -> unpack.Progress:
     read = 0
 
     def step(size: int) -> None:
         nonlocal read
         read += size
-        progress(stage, read / max(1, backup.stored_bytes))
+        watch(stage, read, backup.stored_bytes)
 
     return step
 
 
 def _look(
-    destination: Destination, backup: Manifest, *, level: str, identity: Path | None, using: str, progress: Progress
+    destination: Destination, backup: Manifest, *, level: str, identity: Path | None, using: str, watch: Watch
 ) -> Found:
     if level == "hash":
-        unpack.check_hash(destination.storage, backup, progress=_steps(backup, progress, level))
+        unpack.check_hash(destination.storage, backup, progress=_steps(backup, watch, level))
         return Found({})
     engine = engines.reader(backup.engine)
     with writing(destination), scratch.folder(destination) as folder:
-        work = job(destination, backup, folder=folder, identity=identity, progress=progress, stage=level)
+        work = job(destination, backup, folder=folder, identity=identity, watch=watch, stage=level)
         try:
             if level == "decode":
                 return Found({}, warnings=engine.decode(work, using=using or backup.alias))
@@ -89,4 +87,6 @@ def _note(destination: Destination, backup: Manifest, outcome: Verified) -> Veri
     if not proven or LEVELS.index(outcome.level) >= LEVELS.index(earlier.level if earlier else "hash"):
         with writing(destination):
             catalog.note(destination.storage, backup, outcome)
+    about = {"manifest": backup, "destination": destination, "verified": outcome}
+    signals.backup_verified.send_robust(sender=Manifest, **about)
     return outcome

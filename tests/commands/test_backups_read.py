@@ -67,6 +67,7 @@ def test_what_there_is_and_what_retention_says_of_it(run: Run, sqlite_file: Add,
     out, err, code = at_noon(run, "list_backups")
     assert (no_sizes(out).splitlines(), err, code) == (
         [
+            f"In '{folder}':",
             "ID                         DATABASE  AGE  SIZE   RATIO  VERIFIED         TAG  KEPT AS",
             f"{new}  archive   30m  _  _  never            -    daily, newest",
             f"{middle}  archive   10h  _  _  restored 0s ago  -    daily, newest verified, newest restored",
@@ -77,7 +78,7 @@ def test_what_there_is_and_what_retention_says_of_it(run: Run, sqlite_file: Add,
     )
     out, err, code = at_noon(run, "list_backups", "--json", "--database", "archive", "--tag", "")
     document = json.loads(out)
-    assert [list(document), err, code] == [["schema_version", "destination", "backups", "unreadable"], "", 0]
+    assert [list(document), err, code] == [["schema_version", "backups", "unreadable"], "", 0]
     listed = {one["id"]: one for one in document["backups"]}
     manifest = json.loads((folder / f"{middle}.manifest.json").read_bytes())
     assert {key: listed[middle][key] for key in manifest} == manifest
@@ -109,6 +110,7 @@ def test_pruning_says_why_and_the_dry_run_is_the_run(run: Run, sqlite_file: Add,
     out, err, code = run(*flags, "--dry-run")
     assert (no_sizes(out).splitlines(), err, code) == (
         [
+            f"In '{folder}':",
             f"  {other} (archive2, _) stays: daily, newest",
             f"  {old} (archive, _) stays: daily",
             f"- {middle} (archive, _) would go: no rule keeps it",
@@ -200,15 +202,9 @@ def test_a_restore_needs_the_databases_name(run: Run, sqlite_file: Add, folder: 
     )
     for wrong in ((), ("--yes-i-mean=default",)):
         assert run("restore_backup", id_, "--noinput", *wrong) == ("", err, 4)
-    assert (
-        run("restore_backup", id_)[1:]
-        == (
-            f"Restore {id_} (archive, made 0s ago, 8.2 KB, 2 rows in 1 table) over the database 'archive'. "
-            f"What is in it now will be gone.\n{err}",
-            4,
-        )
-        or run("restore_backup", id_)[2] == 4
-    )
+    what = f"Restore {id_} (archive, made 0s ago, 8.2 KB, 2 rows in 1 table) over the database 'archive'."
+    asked = f"{what} What is in it now will be gone.\n{err}"
+    assert at_noon(run, "restore_backup", id_) == ("", asked, 4)
     assert rows(live) == 9
 
 
@@ -281,7 +277,15 @@ def test_the_drill_fails_loudly(run: Run, sqlite_file: Add, folder: Path) -> Non
     with pytest.raises(NoBackup):
         tasks.verify_backup.run()
     (id_,) = back_up(run, NOON)
-    assert tasks.verify_backup.run() == {"backups": [{"id": id_, "alias": "archive", "rows": 2}]}
+    (found,) = tasks.verify_backup.run()["backups"]
+    assert {key: found[key] for key in ("id", "level", "ok", "tables", "destination")} == {
+        "id": id_,
+        "level": "restore",
+        "ok": True,
+        "tables": {"entry": 2},
+        "destination": str(folder),
+    }
+    json.dumps(found)
     file = folder / f"{id_}.archive.sqlite3.zst"
     file.write_bytes(file.read_bytes()[1:])
     with pytest.raises(Damaged):
@@ -291,9 +295,10 @@ def test_the_drill_fails_loudly(run: Run, sqlite_file: Add, folder: Path) -> Non
 def test_the_pruning_task_follows_the_settings(run: Run, sqlite_file: Add, folder: Path, settings: Any) -> None:
     fill(sqlite_file("archive"))
     old, _new = back_up(run, "2026-11-20T12:00Z", "2026-11-21T02:00Z")
-    nothing = {"destination": str(folder), "removed": (), "freed_bytes": 0}
+    nothing = {"pruned": [{"destination": str(folder), "removed": (), "freed_bytes": 0}]}
     assert tasks.prune_backups.run() == nothing
     settings.MAINTENANCE = {"BACKUPS": {"ROOT": folder, "KEEP_WITHIN": "2h"}}
     size = (folder / f"{old}.archive.sqlite3.zst").stat().st_size
-    assert tasks.prune_backups.run() == {"destination": str(folder), "removed": (old,), "freed_bytes": size}
+    pruned = {"destination": str(folder), "removed": (old,), "freed_bytes": size}
+    assert tasks.prune_backups.run() == {"pruned": [pruned]}
     assert tasks.prune_backups.run() == nothing

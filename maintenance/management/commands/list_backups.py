@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from maintenance import conf
-from maintenance.backups import catalog, prune, report
+from maintenance.backups import prune, report, shelves
 from maintenance.management import backups
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json
@@ -19,21 +19,21 @@ class Command(BaseCommand):
         add = parser.add_argument
         add("--database", nargs="+", action="extend", default=[], metavar="ALIAS", help="only of these")
         add("--tag", default="", help="only those made with this tag")
+        backups.add_to(parser)
         add_json(parser)
 
-    def handle(self, *, database: list[str], tag: str, json: bool, **options: Any) -> None:
-        given = conf.get().backups
-        where = backups.chosen(given)
-        there = catalog.read(where.storage)
-        plan = prune.plan(destination=where, there=there, rules=backups.rules(given), aliases=database)
-        shown = [each for each in plan.decisions if not tag or each.entry.manifest.tag == tag]
+    def handle(self, *, database: list[str], to: list[str], tag: str, json: bool, **options: Any) -> None:
+        rules, facts, unreadable = backups.rules(conf.get().backups), [], []
+        for shelf in shelves.look(backups.destinations(to)):
+            label = shelf.destination.label
+            plan = prune.plan(shelf, rules=rules, aliases=database)
+            shown = [each for each in plan.decisions if not tag or each.entry.manifest.tag == tag]
+            facts += [report.facts(each, destination=label) for each in shown]
+            unreadable += [{"destination": label, "name": name} for name in plan.unreadable]
+            if not json:
+                where = f"In {label!r}:" if shown else f"No backups in {label!r}."
+                self.answer("\n".join([where, *(report.table(shown, now=timezone.now()) if shown else ())]))
+                for name in plan.unreadable:
+                    self.comment(f"{name!r} cannot be read, or its data is gone: it is not listed.")
         if json:
-            facts = [report.facts(each) for each in shown]
-            self.document(destination=where.label, backups=facts, unreadable=list(plan.unreadable))
-            return
-        if shown:
-            self.answer("\n".join(report.table(shown, now=timezone.now())))
-        else:
-            self.answer(f"No backups in {where.label!r}.")
-        for name in plan.unreadable:
-            self.comment(f"{name!r} cannot be read, or its data is gone: it is not listed.")
+            self.document(backups=facts, unreadable=unreadable)

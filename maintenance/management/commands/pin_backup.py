@@ -6,10 +6,7 @@ from django.core.management.base import CommandParser
 from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
-from maintenance import conf
-from maintenance.backups import catalog
-from maintenance.backups.destination import writing
-from maintenance.backups.sidecars import Pinned
+from maintenance.backups import pins, shelves
 from maintenance.management import backups
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json
@@ -22,13 +19,12 @@ class Command(BaseCommand):
         parser.add_argument("id", metavar="ID|latest", help="which backup")
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, metavar="ALIAS", help="whose latest")
         parser.add_argument("--reason", default="", help="why, for others")
+        backups.add_to(parser)
         add_json(parser)
 
-    def handle(self, *, id: str, database: str, reason: str, json: bool, **options: Any) -> None:
-        where = backups.chosen(conf.get().backups)
-        backup = catalog.read(where.storage).find(id, alias=database, where=where.label).manifest
-        with writing(where):
-            catalog.note(where.storage, backup, Pinned(timezone.now(), reason))
+    def handle(self, *, id: str, database: str, to: list[str], reason: str, json: bool, **options: Any) -> None:
+        places = shelves.find(shelves.look(backups.destinations(to)), id, alias=database)
+        backup = pins.pin(places, reason=reason, now=timezone.now())
         if json:
             self.document(id=backup.id, pinned=True, reason=reason)
         else:

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from maintenance import conf
-from maintenance.backups import catalog, prune, report
+from maintenance.backups import prune, report, shelves
 from maintenance.management import backups
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json
@@ -14,7 +14,7 @@ from maintenance.units import counted, human_size
 
 class Command(BaseCommand):
     help = (
-        "Remove the backups that no rule keeps: those of the settings, or those of the flags when there is one. "
+        "Remove the backups that no rule keeps: of the settings' rules, or of the flags' when there is one. "
         "The newest, the newest verified and pinned ones always stay."
     )
     noinput = "do not ask"
@@ -22,26 +22,28 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
         add("--database", nargs="+", action="extend", default=[], metavar="ALIAS", help="only of these")
+        backups.add_to(parser)
         backups.add_rules(parser)
         add("--dry-run", action="store_true", help="only say what stays and what goes, and why")
         add_json(parser)
 
-    def handle(self, *, database: list[str], dry_run: bool, json: bool, interactive: bool, **options: Any) -> None:
-        given = conf.get().backups
-        where = backups.chosen(given)
-        there = catalog.read(where.storage)
-        plan = prune.plan(destination=where, there=there, rules=backups.rules(given, options), aliases=database)
-        count = f"{len(plan.goes)} of {counted(len(plan.decisions), 'backup')}, {human_size(plan.freed_bytes)}"
-        if plan.goes and not dry_run:
+    def handle(self, *, dry_run: bool, json: bool, interactive: bool, **options: Any) -> None:
+        rules = backups.rules(conf.get().backups, options)
+        there = shelves.look(backups.destinations(options["to"]))
+        plans = [prune.plan(shelf, rules=rules, aliases=options["database"]) for shelf in there]
+        goes, freed = sum(len(plan.goes) for plan in plans), sum(plan.freed_bytes for plan in plans)
+        count = f"{goes} of {counted(sum(len(plan.decisions) for plan in plans), 'backup')}, {human_size(freed)}"
+        lines = [line for plan in plans for line in report.why(plan, dry_run=dry_run)]
+        if goes and not dry_run:
             if interactive:
-                self.comment("\n".join(report.why(plan.decisions, dry_run=True)))
+                self.comment("\n".join(lines))
             self.confirm(f"Remove {count}?", interactive=interactive)
-            prune.apply(plan)
+            for plan in plans:
+                prune.apply(plan)
         if json:
-            facts = [report.facts(each) for each in plan.decisions]
-            self.document(dry_run=dry_run, destination=where.label, backups=facts, freed_bytes=plan.freed_bytes)
-            return
-        lines = report.why(plan.decisions, dry_run=dry_run)
-        self.answer("\n".join([*lines, f"{'Would remove' if dry_run else 'Removed'} {count}."]))
-        for name in plan.unreadable:
-            self.comment(f"{name!r} cannot be read, or its data is gone: it is left alone and not counted.")
+            facts = [
+                report.facts(each, destination=plan.destination.label) for plan in plans for each in plan.decisions
+            ]
+            self.document(dry_run=dry_run, backups=facts, freed_bytes=freed)
+        else:
+            self.answer("\n".join([*lines, f"{'Would remove' if dry_run else 'Removed'} {count}."]))

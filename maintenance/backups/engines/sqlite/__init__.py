@@ -1,1 +1,1 @@
-"""SQLite: one file."""
+"""SQLite: one file, copied through its online backup API."""

@@ -1,108 +1,151 @@
 """SQLite: a consistent copy of a live database through its online backup API."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import Final
 
-# Indexes and generated columns may use Django's own SQL functions: without them the check of the copy fails.
-from django.db.backends.sqlite3._functions import register  # type: ignore[import-untyped] # not in its stubs
+from django.db.backends.base.base import BaseDatabaseWrapper
 
-from maintenance.backups.errors import CopyDamaged, DatabaseInMemory, DatabaseMissing, SnapshotFailed
+from maintenance.backups import streams
+from maintenance.backups.engines.source import Contents, Dump, heads, matching
+from maintenance.backups.errors import CopyDamaged, DatabaseMissing, SnapshotFailed
+from maintenance.backups.pulse import Pulse
+from maintenance.units import human_duration
+
+from .connection import applied_migrations, opened, path_of, quoted, rows_by_table, tables
 
 ENGINE: Final = "sqlite"
+LABEL: Final = "SQLite"
 _PAGES: Final = 1000
+# What a copy is expected to do at least, in bytes a second: measured 400 MB/s on an idle machine.
+_RATE: Final = 100_000_000
 
 
 @dataclass(frozen=True)
 class Source:
-    """A SQLite database file: how it is opened, how long a lock is waited for (seconds), and its size."""
+    """A SQLite database file: how it is opened, how long a lock is waited for (seconds), its size."""
 
     alias: str
     path: Path
     uri: str
     timeout: float
     size_bytes: int
+    in_wal: bool
+    engine: str = ENGINE
+    label: str = LABEL
+
+    @property
+    def scratch_bytes(self) -> int:
+        """The whole copy lies in the staging folder."""
+        return self.size_bytes
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Outside of WAL writers wait for the whole copy."""
+        expected = self.size_bytes / _RATE
+        return () if self.in_wal or expected <= self.timeout else (_waiting(self.alias, expected, self.timeout),)
+
+    @contextmanager
+    def dump(self, *, folder: Path, exclude: Sequence[str], pulse: Pulse) -> Iterator[Dump]:
+        """See engines.source.Source. Raises SnapshotFailed, CopyDamaged."""
+        copy = streams.create(folder / "copy")
+        try:
+            with pulse.stage("copy", self.size_bytes):
+                took = _copy(self, copy, pulse)
+            with pulse.stage("check"):
+                copy, contents = _examine(self, copy, exclude)
+        except sqlite3.Error as error:
+            raise SnapshotFailed(alias=self.alias, reason=error) from error
+        slow = not self.in_wal and took > self.timeout
+        warnings = (_waiting(self.alias, took, self.timeout, was=True),) if slow else ()
+        told = Contents(**{**vars(contents), "warnings": (*warnings, *contents.warnings)})
+        yield Dump(streams.pieces(copy), lambda: told, copy.stat().st_size)
+        copy.unlink()
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """What a copy holds: rows by table, and what made it."""
-
-    tables: Mapping[str, int]
-    versions: Mapping[str, str]
-
-
-def source(alias: str, settings: Mapping[str, Any]) -> Source:
-    """Return the database of a DATABASES entry. Raises DatabaseInMemory, DatabaseMissing."""
-    name = settings["NAME"]
-    text = str(name)
-    if not text or ":memory:" in text or "mode=memory" in text:
-        raise DatabaseInMemory(alias=alias)
-    is_uri = text.startswith("file:")
-    path = Path(unquote(urlsplit(text).path) if is_uri else text).absolute()
+def source(alias: str, connection: BaseDatabaseWrapper) -> Source:
+    """Return the database of a connection's settings; nothing is opened. Raises DatabaseInMemory, DatabaseMissing."""
+    settings = connection.settings_dict
+    path, uri = path_of(alias, settings)
     if not path.is_file():
         raise DatabaseMissing(alias=alias, path=str(path))
-    # mode=rw never creates a file; mode=ro could not open a WAL database that nobody has open.
-    uri = text if is_uri else f"{path.as_uri()}?mode=rw"
     timeout = float(settings.get("OPTIONS", {}).get("timeout", 5.0))
-    return Source(alias, path, uri, timeout, path.stat().st_size)
+    with path.open("rb") as file:
+        header = file.read(20)
+    # The file format's read version is 2 in WAL mode. https://www.sqlite.org/fileformat.html#file_format_version_numbers
+    return Source(alias, path, uri, timeout, path.stat().st_size, in_wal=header[19:20] == b"\2")
 
 
-def snapshot(source: Source, target: Path, *, beat: Callable[[], None]) -> Snapshot:
-    """Copy ``source`` as it is at one moment into the existing, empty file ``target``, and check the copy.
+def _copy(source: Source, target: Path, pulse: Pulse) -> float:
+    """Copy ``source`` as it is at one moment into the existing, empty file; return the seconds that it took."""
+    with opened(source.uri, timeout=source.timeout) as live, opened(target) as copy:
+        # A journal for a copy that is thrown away when anything fails would be written in vain.
+        copy.execute("PRAGMA journal_mode=OFF")
+        copy.execute("PRAGMA synchronous=OFF")
+        in_wal = live.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        # In the other journal modes writers wait for the end of the copy, and so would the renewal of our own lease.
+        live_on = pulse if in_wal else pulse.in_time
+        page: int = live.execute("PRAGMA page_size").fetchone()[0]
+        left: list[int] = []
 
-    ``beat`` is called now and then where the database can be written meanwhile (WAL).
-    Raises SnapshotFailed, CopyDamaged.
-    """
-    try:
-        with _open(source.uri, source.timeout) as live, _open(f"{target.as_uri()}?mode=rw", 0) as copy:
-            # A journal for a copy that is thrown away when anything fails would be written in vain.
-            copy.execute("PRAGMA journal_mode=OFF")
-            copy.execute("PRAGMA synchronous=OFF")
-            _copy(live, copy, beat)
-        # Reopened: what is checked is what is in the file.
-        with _open(f"{target.as_uri()}?mode=rw", 0) as copy:
-            register(copy)
-            _check(source.alias, copy)
-            return Snapshot(rows_by_table(copy), {"sqlite": sqlite3.sqlite_version})
-    except sqlite3.Error as error:
-        raise SnapshotFailed(alias=source.alias, reason=error) from error
+        def progress(status: int, remaining: int, total: int) -> None:
+            live_on(((left[-1] if left else total) - remaining) * page)
+            left[:] = [remaining]
 
-
-def _copy(live: sqlite3.Connection, copy: sqlite3.Connection, beat: Callable[[], None]) -> None:
-    in_wal = live.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-    # The open read transaction pins one state: without it every commit of a writer restarts the copy from page 1.
-    live.execute("BEGIN")
-    live.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    # In the other journal modes writers wait for the end of the copy, and so would the renewal of our own lease.
-    live.backup(copy, pages=_PAGES, progress=(lambda *_: beat()) if in_wal else None)
-    live.execute("ROLLBACK")
+        began = time.monotonic()
+        # The open read transaction pins one state: without it every commit of a writer restarts the copy from page 1.
+        live.execute("BEGIN")
+        live.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        live.backup(copy, pages=_PAGES, progress=progress)
+        live.execute("ROLLBACK")
+        return time.monotonic() - began
 
 
-def _check(alias: str, copy: sqlite3.Connection) -> None:
-    found = [row[0] for row in copy.execute("PRAGMA quick_check(3)")]
-    if found != ["ok"]:
-        raise CopyDamaged(alias=alias, reason="; ".join(found))
+def _examine(source: Source, copy: Path, exclude: Sequence[str]) -> tuple[Path, Contents]:
+    """Check the copy and count its rows; leave some out. Return the file to store: the copy, or one without them."""
+    # Reopened: what is checked is what is in the file.
+    with opened(copy) as connection:
+        found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+        if found != ["ok"]:
+            raise CopyDamaged(alias=source.alias, reason="; ".join(found))
+        excluded = matching(tables(connection), exclude)
+        if excluded:
+            _empty(connection, excluded)
+            smaller = streams.create(copy.with_name("smaller"))
+            connection.execute("VACUUM INTO ?", [str(smaller)])
+    if excluded:
+        copy.unlink()
+        copy = smaller
+    with opened(copy) as connection:
+        versions = {"server": sqlite3.sqlite_version}
+        return copy, Contents(
+            tables=rows_by_table(connection),
+            versions=versions,
+            migrations=heads(applied_migrations(connection)),
+            excluded=excluded,
+        )
 
 
-def rows_by_table(copy: sqlite3.Connection) -> dict[str, int]:
-    """Return the rows of each table."""
-    # Virtual tables may need modules that only the application loads; their content is in ordinary shadow tables.
-    query = "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-    names = [row[0] for row in copy.execute(f"{query} AND sql NOT LIKE 'create virtual%' ORDER BY name")]
-    # A table's name cannot be a parameter; these come from the copy itself, and are quoted.
-    return {name: copy.execute(f"SELECT count(*) FROM {_quoted(name)}").fetchone()[0] for name in names}  # noqa: S608
+def _empty(connection: sqlite3.Connection, excluded: Sequence[str]) -> None:
+    """Delete all rows of the tables, without their triggers."""
+    for name in excluded:
+        query = "SELECT name, sql FROM sqlite_master WHERE type='trigger' AND tbl_name=?"
+        triggers = connection.execute(query, [name]).fetchall()
+        for trigger, _ in triggers:
+            connection.execute(f"DROP TRIGGER {quoted(trigger)}")
+        connection.execute(f"DELETE FROM {quoted(name)}")  # noqa: S608 - quoted, and from the database itself
+        for _, sql in triggers:
+            connection.execute(sql)
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-@contextmanager
-def _open(uri: str, timeout: float) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)) as connection:
-        yield connection
+def _waiting(alias: str, seconds: float, timeout: float, *, was: bool = False) -> str:
+    took = human_duration(max(1, round(seconds)))
+    wait = f"waited {took}" if was else f"will wait about {took}"
+    return (
+        f"{alias!r} is not in WAL mode: writers {wait} for the copy, and give up after {human_duration(timeout)}. "
+        "Cure: PRAGMA journal_mode=WAL."
+    )

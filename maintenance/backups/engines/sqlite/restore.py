@@ -4,22 +4,19 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 from django.db import connections
 
-# Indexes, constraints and generated columns may use Django's own SQL functions.
-from django.db.backends.sqlite3._functions import register  # type: ignore[import-untyped] # not in its stubs
-
 from maintenance.backups import streams
-from maintenance.backups.errors import DatabaseBusy, DatabaseInMemory, NameTaken, RestoreFailed
+from maintenance.backups.errors import DatabaseBusy, NameTaken, RestoreFailed
 from maintenance.backups.found import Broken, Found
 from maintenance.backups.job import Commit, Job
+from maintenance.backups.pulse import Watch
 
-from . import dump
+from .connection import applied_migrations, opened, path_of, rows_by_table
 
 _PAGES: Final = 1000
 # How long a writer of the live database is waited for: as long as anybody has to wait for SQLite's own lock, and more.
@@ -54,14 +51,14 @@ def over(job: Job, *, alias: str) -> Iterator[Commit]:
     The live file itself is never replaced: who has it open sees the new content. It is one transaction of SQLite's, so
     that a kill leaves the old content. Its Commit raises DatabaseBusy, RestoreFailed: nothing has changed then.
     """
-    live = _path(alias)
+    live, uri = path_of(alias, connections[alias].settings_dict)
     new = _unpack(job)
     found = _look(new)
     found.compare(job.backup)
 
     def commit() -> Found:
         connections[alias].close()
-        _copy(new, live, lambda share: job.progress("restore", share))
+        _copy(new, live if live.exists() else streams.create(live), uri, job.watch)
         return found
 
     yield commit
@@ -70,13 +67,6 @@ def over(job: Job, *, alias: str) -> Iterator[Commit]:
 def recover(*, alias: str) -> str:
     """Do nothing: SQLite itself rolls a killed restore back."""
     return ""
-
-
-def _path(alias: str) -> Path:
-    name = str(connections[alias].settings_dict["NAME"])
-    if not name or ":memory:" in name or "mode=memory" in name:
-        raise DatabaseInMemory(alias=alias)
-    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name).absolute()
 
 
 def _unpack(job: Job) -> Path:
@@ -88,7 +78,7 @@ def _unpack(job: Job) -> Path:
 
 def _check(path: Path) -> tuple[str, ...]:
     try:
-        with closing(_opened(path)) as database:
+        with opened(path) as database:
             found = [row[0] for row in database.execute("PRAGMA integrity_check(3)")]
             orphans = len(database.execute("PRAGMA foreign_key_check").fetchall())
     except sqlite3.Error as error:
@@ -101,31 +91,30 @@ def _check(path: Path) -> tuple[str, ...]:
 
 def _look(path: Path) -> Found:
     warnings = _check(path)
-    with closing(_opened(path)) as database:
-        tables = dump.rows_by_table(database)
-        applied = database.execute("SELECT app, name FROM django_migrations") if "django_migrations" in tables else ()
-        return Found(tables, frozenset((app, name) for app, name in applied), warnings)
+    with opened(path) as database:
+        return Found(rows_by_table(database), frozenset(applied_migrations(database)), warnings)
 
 
-def _copy(new: Path, live: Path, progress: Callable[[float], object]) -> None:
+def _copy(new: Path, live: Path, uri: str, watch: Watch) -> None:
     try:
-        with closing(_opened(new)) as source, closing(_opened(live, "rwc")) as target:
+        with opened(new) as source, opened(uri) as target:
             _fit_pages(source, target)
-            source.backup(target, pages=_PAGES, progress=_patience(live, progress), sleep=0.05)
+            source.backup(target, pages=_PAGES, progress=_patience(source, live, watch), sleep=0.05)
             target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.Error as error:
         raise RestoreFailed(where=str(live), reason=str(error)) from error
 
 
-def _patience(live: Path, progress: Callable[[float], object]) -> Callable[[int, int, int], None]:
+def _patience(source: sqlite3.Connection, live: Path, watch: Watch) -> Callable[[int, int, int], None]:
     """Return what backup() calls at each step. By itself it would try a locked database for ever."""
+    page: int = source.execute("PRAGMA page_size").fetchone()[0]
     moved = time.monotonic()
 
     def stepped(status: int, remaining: int, total: int) -> None:
         nonlocal moved
         if status not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             moved = time.monotonic()
-            progress(1 - remaining / total if total else 1.0)
+            watch("restore", (total - remaining) * page, total * page)
         elif time.monotonic() - moved > _PATIENCE:
             raise DatabaseBusy(where=str(live), seconds=f"{_PATIENCE:g}")
 
@@ -141,9 +130,3 @@ def _fit_pages(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
         source.execute("PRAGMA journal_mode=DELETE").fetchall()
         source.execute(f"PRAGMA page_size={int(theirs)}")
         source.execute("VACUUM")
-
-
-def _opened(path: Path, mode: str = "rw") -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=0, isolation_level=None)
-    register(connection)
-    return connection
