@@ -35,12 +35,22 @@ OUTCOMES: dict[str, dict[int, str]] = {
     },
     "clear_sessions": {1: REFUSED, 69: "the database is unavailable"},
     "doctor": {1: "something is broken"},
+    "list_backups": {69: "the storage is unavailable"},
     "list_schedules": {
         1: "with --late: a schedule is late; or the database refused",
         69: "the database is unavailable",
     },
+    "pin_backup": {1: "there is no such backup", 73: "the storage cannot be written"},
+    "prune_backups": {4: "not confirmed", 69: "the storage is unavailable", 73: "the storage cannot be written"},
     "purge_results": {1: REFUSED, 69: "the database is unavailable"},
     "reset_schedules": {1: REFUSED, 4: "not confirmed", 69: "the database is unavailable"},
+    "restore_backup": {
+        1: "there is no such backup, or the database refused: it is as it was",
+        4: "not confirmed; the backup is another database's; or others hold the database or the lock",
+        5: "the backup is damaged: the database was not touched",
+        69: "the database, the storage or a program is unavailable, or a privilege is missing",
+        73: "the disk cannot be written",
+    },
     "run_beat": {69: "the broker or the database is unavailable"},
     "run_broker": {
         4: "a broker already serves this folder",
@@ -59,6 +69,13 @@ OUTCOMES: dict[str, dict[int, str]] = {
         3: "with --check: something would change",
         4: "deleting was not confirmed",
         69: "the database is unavailable",
+    },
+    "unpin_backup": {1: "there is no such backup", 73: "the storage cannot be written"},
+    "verify_backup": {
+        1: "there is no such backup",
+        5: "a backup is damaged",
+        69: "the server, the storage or a program is unavailable, or a privilege is missing: the dump was read only",
+        73: "the disk or the storage cannot be written",
     },
 }
 

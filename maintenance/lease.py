@@ -71,18 +71,24 @@ def find(name: str, *, using: str = DEFAULT_DB_ALIAS) -> Holding | None:
     return Holding(row.name, row.holder, row.since, row.expires, row.reason, row.generation)
 
 
+def take(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: str = DEFAULT_DB_ALIAS) -> None:
+    """Take the lease or raise LockHeld, which names the holder."""
+    if acquire(name, holder=holder, ttl=ttl, reason=reason, using=using):
+        return
+    other = find(name, using=using)
+    if other is not None or not acquire(name, holder=holder, ttl=ttl, reason=reason, using=using):
+        raise LockHeld(
+            name=name,
+            holder=other.holder if other else "another process",
+            since=other.since.isoformat(timespec="seconds") if other else "just now",
+            expires=other.expires.isoformat(timespec="seconds") if other else "its end",
+        )
+
+
 @contextmanager
 def held(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     """Hold the lease for the length of a block. Raises LockHeld, which names the holder."""
-    if not acquire(name, holder=holder, ttl=ttl, reason=reason, using=using):
-        other = find(name, using=using)
-        if other is not None or not acquire(name, holder=holder, ttl=ttl, reason=reason, using=using):
-            raise LockHeld(
-                name=name,
-                holder=other.holder if other else "another process",
-                since=other.since.isoformat(timespec="seconds") if other else "just now",
-                expires=other.expires.isoformat(timespec="seconds") if other else "its end",
-            )
+    take(name, holder=holder, ttl=ttl, reason=reason, using=using)
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from . import caches as caches_verb
 from . import conf, lease, results, sessions
-from .backups import create
+from .backups import catalog, create, drill, prune, shelves
 from .errors import LockHeld
 from .management import backups as planning
 
@@ -64,6 +64,26 @@ def backup(self: "Task[Any, Any]") -> Answer:
         lambda plan: create.create(plan, holder=holder, ttl=ttl, clock=timezone.now),
     )
     return {"backups": [one.facts() for one in made]}
+
+
+@shared_task(name="maintenance.verify_backup", bind=True, base=Alone, soft_time_limit=100 * 60, time_limit=105 * 60)
+def verify_backup(self: "Task[Any, Any]") -> Answer:
+    """Restore drill: restore the newest backup of each of BACKUPS.DATABASES, from each destination, and compare it.
+
+    A database without a backup fails it, as a damaged backup does.
+    """
+    means, aliases = planning.means("restore"), conf.get().backups.databases
+    alone = [shelves.look([one]) for one in planning.destinations()]
+    newest = [shelves.find(shelf, catalog.LATEST, alias=alias)[0] for shelf in alone for alias in aliases]
+    return {"backups": [drill.prove(place, means, clock=timezone.now).facts() for place in newest]}
+
+
+@shared_task(name="maintenance.prune_backups", bind=True, base=Alone, soft_time_limit=10 * 60, time_limit=15 * 60)
+def prune_backups(self: "Task[Any, Any]") -> Answer:
+    """Remove the backups that no rule of BACKUPS keeps, from each destination."""
+    rules = planning.rules(conf.get().backups)
+    plans = [prune.plan(shelf, rules=rules) for shelf in shelves.look(planning.destinations())]
+    return {"pruned": [asdict(prune.apply(plan)) for plan in plans]}
 
 
 @shared_task(name="maintenance.purge_results", bind=True, base=Alone, soft_time_limit=25 * 60, time_limit=30 * 60)

@@ -4,7 +4,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from .engines.source import Source
 from .errors import NotEnoughSpace, SeveralFailed
 from .manifest import AGE, Manifest, data_name, kind_of, new_id
 from .pulse import Pulse, Watch, nobody
+from .retention import Rules
 
 Made = TypeVar("Made")
 # What is expected of compression where no earlier backup tells.
@@ -41,7 +42,8 @@ class Plan:
 
     source: Source
     destinations: tuple[Destination, ...]
-    keep_last: int | None = None
+    rules: Rules = field(default_factory=Rules)
+    """Which older ones stay afterwards."""
     recipients: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     tag: str = ""
@@ -93,7 +95,7 @@ def plan(*, alias: str, destinations: tuple[Destination, ...], **how: Any) -> Pl
 def create(plan: Plan, *, holder: str, ttl: timedelta, clock: Callable[[], datetime], watch: Watch = nobody) -> Backup:
     """Make the backup of ``plan`` as ``holder`` of its lock, which lives for ``ttl`` and is renewed.
 
-    Leftovers of killed runs are swept before, backups beyond ``keep_last`` removed after.
+    Leftovers of killed runs are swept before, backups that no rule keeps removed after.
     Raises LockHeld, LeaseLost, OutOfTime, NotEnoughSpace, CannotWrite, OutOfSpace, StoredDiffers, StorageFailed,
     DestinationFailed, and what the engine's dump raises.
     """
@@ -146,14 +148,17 @@ def _kept(alias: str, failed: dict[str, MaintenanceError]) -> Iterator[None]:
         failed[alias] = error
 
 
-def foresee(plan: Plan) -> tuple[str, ...]:
+def foresee(plan: Plan, *, now: datetime) -> tuple[str, ...]:
     """Return the ids of the backups that retention will remove once the one of ``plan`` is made; changes nothing."""
     old: dict[str, None] = {}
     for destination in plan.destinations:
         with writing(destination):
             there = catalog.read(destination.storage)
-        those = retention.surplus(there.of(plan.source.alias, plan.kind), keep_last=plan.keep_last, coming=1)
-        old |= dict.fromkeys(backup.id for backup in those)
+        before = [one for one in there.entries if one.group == (plan.source.alias, plan.kind, plan.source.engine)]
+        if before:
+            coming = replace(before[-1].manifest, id=new_id(now), started=now, tag=plan.tag)
+            those = retention.surplus(coming, before=before, rules=plan.rules)
+            old |= dict.fromkeys(backup.id for backup in those)
     return tuple(old)
 
 
@@ -236,9 +241,9 @@ def _make(plan: Plan, id_: str, *, started: datetime, clock: Callable[[], dateti
 def _thinned(
     plan: Plan, destination: Destination, there: Mapping[str, catalog.Catalog], made: Manifest
 ) -> Iterator[str]:
-    before = there[destination.label].of(plan.source.alias, plan.kind)
+    before = there[destination.label].entries
     with writing(destination):
-        for backup in retention.surplus([*before, made], keep_last=plan.keep_last):
+        for backup in retention.surplus(made, before=before, rules=plan.rules):
             catalog.remove(destination.storage, backup)
             signals.backup_pruned.send_robust(sender=Manifest, manifest=backup, destination=destination)
             yield backup.id

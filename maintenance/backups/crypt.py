@@ -2,9 +2,10 @@
 
 import io
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Final, Protocol
 
-from .errors import BadRecipient, EncryptionMissing
+from .errors import BadRecipient, EncryptionMissing, IdentityUnusable
 
 
 class Readable(Protocol):
@@ -25,6 +26,7 @@ class Writable(Protocol):
 
 
 Encrypt = Callable[[Readable, Writable], None]
+_NO_KEY_FITS: Final = "No matching keys found"
 
 
 def encryption(recipients: Sequence[str]) -> Encrypt:
@@ -51,6 +53,41 @@ def encryption(recipients: Sequence[str]) -> Encrypt:
     return encrypt
 
 
+class WrongIdentity(Exception):
+    """None of the private keys belongs to a recipient. So it looks, too, when the recipients' lines are damaged."""
+
+
+class Undecryptable(Exception):
+    """The encrypted bytes are damaged or cut short."""
+
+
+def decryption(identity: Path) -> Encrypt:
+    """Return what decrypts a stream with the private keys in an age identity file (x25519 or SSH), in constant memory.
+
+    The target gets bytes before the end is known to be whole. It raises WrongIdentity, Undecryptable, and what source
+    and target raise. Raises EncryptionMissing, IdentityUnusable, which show nothing of the keys.
+    """
+    try:
+        import pyrage
+    except ImportError as error:
+        raise EncryptionMissing() from error
+    keys = _identities(identity)
+
+    def decrypt(source: Readable, target: Writable) -> None:
+        reader, writer = _Guarded(source, target), _Guarded(source, target)
+        try:
+            pyrage.decrypt_io(reader, writer, keys)
+        except (pyrage.DecryptError, OSError) as error:
+            own = reader.error or writer.error
+            if own is not None:
+                raise own from None
+            if _NO_KEY_FITS in str(error):
+                raise WrongIdentity() from error
+            raise Undecryptable(str(error)) from error
+
+    return decrypt
+
+
 class _Guarded(io.RawIOBase):
     """A reader and a writer in one that keeps the first error of either."""
 
@@ -70,6 +107,26 @@ class _Guarded(io.RawIOBase):
         except BaseException as error:
             self.error = error
             raise
+
+
+def _identities(path: Path) -> list[Any]:
+    import pyrage
+
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise IdentityUnusable(path=str(path), reason=getattr(error, "strerror", None) or "it is no text") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    try:
+        if "PRIVATE KEY" in text:
+            return [pyrage.ssh.Identity.from_buffer(text.encode())]
+        found = [pyrage.x25519.Identity.from_str(line) for line in lines]
+    except pyrage.IdentityError:
+        # The error's own text may quote the key.
+        raise IdentityUnusable(path=str(path), reason="it holds something else than age's secret keys") from None
+    if not found:
+        raise IdentityUnusable(path=str(path), reason="it holds no key")
+    return found
 
 
 def _recipient(text: str) -> Any:

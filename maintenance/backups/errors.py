@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from maintenance.errors import ConfigurationError, MaintenanceError, Unavailable
+from maintenance.errors import ConfigurationError, MaintenanceError, NotConfirmed, Unavailable
 
 
 class UnknownDatabase(ConfigurationError):
@@ -173,3 +173,93 @@ class NoRecipients(ConfigurationError):
     """Nothing can be encrypted: BACKUPS.RECIPIENTS has no public key."""
 
     hint = "Make a pair with `age-keygen -o key.txt`, keep key.txt elsewhere, and put its public key there."
+
+
+class SidecarBroken(MaintenanceError):
+    """{name!r} cannot be read: {reason}."""
+
+    exit_code: ClassVar[int] = 5
+    hint = "Delete it: what it says is found out again by `manage.py verify_backup`, or pinned again."
+
+
+class NoBackup(MaintenanceError):
+    """There is no backup {wanted!r} in {where}."""
+
+    hint = "`manage.py list_backups` tells what there is."
+
+
+class Damaged(MaintenanceError):
+    """Backup {id!r} is damaged: {reason}."""
+
+    exit_code: ClassVar[int] = 5
+    hint = "The database was not touched. Take another backup: `manage.py list_backups`."
+
+
+class IdentityMissing(ConfigurationError):
+    """Backup {id!r} is encrypted, and no private key is known."""
+
+    hint = 'Set MAINTENANCE["BACKUPS"]["IDENTITY"] to the file with the private key of one of: {to}.'
+
+
+class IdentityUnusable(ConfigurationError):
+    """The private key file {path!r} cannot be used: {reason}."""
+
+    hint = "It must be what `age-keygen` wrote, and readable for this user only."
+
+
+class IdentityRefused(ConfigurationError):
+    """The key in {path!r} does not open backup {id!r}."""
+
+    hint = "It is encrypted to: {to}."
+
+
+class NameTaken(MaintenanceError):
+    """{name!r} exists already."""
+
+    exit_code: ClassVar[int] = 4
+    hint = "Give --into a new name."
+
+
+class DatabaseBusy(MaintenanceError):
+    """{where!r} was locked by others for {seconds} s."""
+
+    exit_code: ClassVar[int] = 4
+    hint = "Nothing was changed. Stop web, workers and beat, and restore again."
+
+
+class RestoreFailed(MaintenanceError):
+    """Restoring into {where!r} failed: {reason}."""
+
+    hint = "Nothing was changed: the old content is in place."
+
+
+class OtherDatabase(MaintenanceError):
+    """Backup {id!r} is one of {theirs}, and {ours} is asked for."""
+
+    exit_code: ClassVar[int] = 4
+    hint = "{cure}"
+
+
+class PrivilegeMissing(Unavailable):
+    """{user!r} may not {what} on {where}."""
+
+    hint = "{cure}"
+
+
+class StorageUnreadable(Unavailable):
+    """{file!r} cannot be read from the storage: {reason}."""
+
+    hint = "The database was not touched. Try again when the storage answers."
+
+
+class NotMeant(NotConfirmed):
+    """Not confirmed: nothing was changed."""
+
+    hint = "Type the database's alias, or pass --noinput --yes-i-mean ALIAS where nobody can answer."
+
+
+class SomeDamaged(MaintenanceError):
+    """{count} damaged: {ids}."""
+
+    exit_code: ClassVar[int] = 5
+    hint = "They are marked, and count for nothing in retention. Make a new backup now."

@@ -17,9 +17,9 @@ AGE: Final = "age"
 # What a backup's data is called after its alias, by engine.
 SUFFIXES: Final[Mapping[str, str]] = {"sqlite": "sqlite3", "postgresql": "pgdump", "mysql": "sql", "files": "tar"}
 _ENGINES: Final = {suffix: engine for engine, suffix in SUFFIXES.items()}
-_ID: Final = r"\d{8}T\d{6}Z-[0-9a-f]{8}"
-_MANIFEST: Final = re.compile(rf"(?P<id>{_ID})\.manifest\.json")
-_DATA: Final = re.compile(rf"(?P<id>{_ID})\.(?P<alias>[^/]+)\.(?P<suffix>{'|'.join(_ENGINES)})\.zst(?P<age>\.age)?")
+ID: Final = r"\d{8}T\d{6}Z-[0-9a-f]{8}"
+_MANIFEST: Final = re.compile(rf"(?P<id>{ID})\.manifest\.json")
+_DATA: Final = re.compile(rf"(?P<id>{ID})\.(?P<alias>[^/]+)\.(?P<suffix>{'|'.join(_ENGINES)})\.zst(?P<age>\.age)?")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 # What version 1 (SQLite only) did not say.
 _SINCE_2: Final[Mapping[str, Any]] = {
@@ -119,7 +119,7 @@ class Manifest:
         given = {**_SINCE_2, **facts} if version == 1 else facts
         values = {entry.name: given[entry.name] for entry in fields(cls)}
         _require_kinds(values)
-        values |= {key: _moment(values[key]) for key in ("started", "finished")}
+        values |= {key: moment(values[key]) for key in ("started", "finished")}
         values |= {key: tuple(values[key]) for key in ("recipients", "excluded", "warnings")}
         values["stages"] = tuple((str(stage), float(seconds)) for stage, seconds in values["stages"])
         values["migrations"] = {app: tuple(heads) for app, heads in values["migrations"].items()}
@@ -181,11 +181,12 @@ def _listed(value: Any) -> Any:
     return [_listed(one) for one in value] if isinstance(value, tuple) else value
 
 
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
+def moment(text: str) -> datetime:
+    """Return a time with its offset. Raises ValueError without one."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
         raise ValueError(f"the time {text!r} has no offset")
-    return moment
+    return found
 
 
 def _require_kinds(values: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TextIO, cast
 
@@ -16,14 +17,24 @@ from django.utils import timezone
 from maintenance import conf, process, units
 from maintenance.backups import create, destination
 from maintenance.backups.destination import Destination
-from maintenance.backups.errors import NoRecipients
+from maintenance.backups.drill import Means
+from maintenance.backups.errors import DatabaseMissing, NoRecipients
 from maintenance.backups.pulse import Watch, nobody
+from maintenance.backups.retention import Rules
 from maintenance.management.base import Command, add_json, value
 from maintenance.units import counted, human_size
 
 # Renewed while the backup runs: after a crash the next one waits at most so long.
 LOCK_LIVES_FOR: Final = timedelta(minutes=5)
 VERIFY: Final = ("none", "hash", "restore")
+KEEP: Final = {
+    "last": "the newest N",
+    "hourly": "the newest of each of N hours that have one",
+    "daily": "the newest of each of N days that have one",
+    "weekly": "the newest of each of N weeks that have one",
+    "monthly": "the newest of each of N months that have one",
+    "yearly": "the newest of each of N years that have one",
+}
 
 
 def destinations(only: Sequence[str] = ()) -> tuple[Destination, ...]:
@@ -53,7 +64,7 @@ def how(
     module = settings.SETTINGS_MODULE or process.environment().get("DJANGO_SETTINGS_MODULE", "")
     return {
         "destinations": destinations(to),
-        "keep_last": given.keep_last,
+        "rules": rules(given),
         "recipients": () if encrypt is False else given.recipients,
         "exclude": tuple(given.exclude_table_data if exclude is None else exclude),
         "tag": tag,
@@ -62,10 +73,53 @@ def how(
     }
 
 
+def means(level: str) -> Means:
+    """Return what the settings give to prove backups with."""
+    given = conf.get().backups
+    return Means(level, identity=given.identity, using=given.scratch or "")
+
+
+def rules(given: conf.Backups, flags: Mapping[str, Any] | None = None) -> Rules:
+    """Return the settings' rules; or those of the flags when there is one, with the settings' minimum and size."""
+    ours = Rules(
+        **{name: getattr(given, f"keep_{name}") for name in KEEP},
+        within=given.keep_within,
+        tags=given.keep_tags,
+        minimum=given.minimum,
+        max_size=given.max_size,
+    )
+    flags = flags or {}
+    theirs = Rules(
+        **{name: flags.get(f"keep_{name}") for name in KEEP},
+        within=flags.get("keep_within"),
+        tags=tuple(flags.get("keep_tag") or ()),
+        minimum=given.minimum,
+        max_size=flags.get("max_size") or given.max_size,
+    )
+    return theirs if theirs.select else replace(ours, max_size=theirs.max_size)
+
+
+def add_rules(parser: CommandParser) -> None:
+    """Add the flags of retention."""
+    add = parser.add_argument
+    for name, what in KEEP.items():
+        add(f"--keep-{name}", type=value(units.whole), metavar="N", help=f"keep {what}")
+    what = "keep what is not older than this, counted from the newest"
+    add("--keep-within", type=value(units.duration), metavar="TIME", help=what)
+    add("--keep-tag", action="append", default=[], metavar="TAG", help="keep what was made with this tag")
+    add("--max-size", type=value(units.size), metavar="SIZE", help="of each database; the oldest go (BACKUPS.MAX_SIZE)")
+
+
+def add_to(parser: CommandParser) -> None:
+    """Add --to: some of the destinations."""
+    add, text = parser.add_argument, "only these of BACKUPS.DESTINATIONS"
+    add("--to", nargs="+", action="extend", metavar="DEST", default=[], help=text)
+
+
 def add_flags(parser: CommandParser) -> None:
     """Add what backup and backup_media have in common."""
     add = parser.add_argument
-    add("--to", nargs="+", action="extend", metavar="DEST", default=[], help="only these of BACKUPS.DESTINATIONS")
+    add_to(parser)
     add("--tag", default="", help="a word to find it by, and to keep it by")
     secret = parser.add_mutually_exclusive_group()
     secret.add_argument(
@@ -89,7 +143,7 @@ def back_up(
     """Make each backup, or with --dry-run foretell it, and say so. Raises what create.create_each raises."""
     dry_run, json = options["dry_run"], options["json"]
     facts: list[dict[str, Any]] = []
-    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    holder = new_holder()
 
     def make(one: create.Plan) -> None:
         for warning in one.source.warnings:
@@ -111,9 +165,23 @@ def back_up(
             command.document(dry_run=dry_run, backups=facts)
 
 
+def new_holder() -> str:
+    """Return a new name for a holder of locks."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def safety(alias: str, holder: str) -> str:
+    """Make the backup that a restore begins with, and return its id; nothing where there is no database yet."""
+    try:
+        plan = create.plan(alias=alias, **{**how(), "rules": Rules(), "tag": "before-restore"})
+    except DatabaseMissing:
+        return ""
+    return create.create(plan, holder=holder, ttl=LOCK_LIVES_FOR, clock=timezone.now).manifest.id
+
+
 def foretell(plan: create.Plan) -> tuple[list[str], dict[str, Any]]:
     """Return what --dry-run says about ``plan``, and the same as facts."""
-    source, removes = plan.source, create.foresee(plan)
+    source, removes = plan.source, create.foresee(plan, now=timezone.now())
     size = "" if source.size_bytes is None else f", about {human_size(source.size_bytes)}"
     secret = f", encrypted to {counted(len(plan.recipients), 'key')}" if plan.recipients else ""
     where = _listed(one.label for one in plan.destinations)

@@ -32,6 +32,7 @@ from maintenance.backups.errors import (
     StoredDiffers,
 )
 from maintenance.backups.manifest import data_name, manifest_name, new_id
+from maintenance.backups.retention import Rules
 from maintenance.errors import CannotWrite, LockHeld
 from tests.servers import missing
 
@@ -66,7 +67,7 @@ def where(folder: Path) -> Destination:
 
 
 def back_up(alias: str, where: Destination, *, keep_last: int | None = None, holder: str = "test") -> create.Backup:
-    plan = create.plan(alias=alias, destinations=(where,), keep_last=keep_last)
+    plan = create.plan(alias=alias, destinations=(where,), rules=Rules(last=keep_last))
     return create.create(plan, holder=holder, ttl=TTL, clock=timezone.now)
 
 
@@ -176,11 +177,11 @@ def test_retention_counts_each_database_by_itself(sqlite_file: Add, where: Desti
     fill(sqlite_file("default_archive"))
     fill(sqlite_file("default2"))
     others = [back_up("default_archive", where).manifest.id for _ in range(3)]
-    plan = create.plan(alias="default2", destinations=(where,), keep_last=2)
+    plan = create.plan(alias="default2", destinations=(where,), rules=Rules(last=2))
     made: list[str] = []
     removed: list[str] = []
     for _ in range(4):
-        foreseen = create.foresee(plan)
+        foreseen = create.foresee(plan, now=timezone.now())
         backup = create.create(plan, holder="test", ttl=TTL, clock=timezone.now)
         assert backup.removed == foreseen
         made.append(backup.manifest.id)
@@ -339,7 +340,7 @@ def test_a_second_run_is_refused_and_the_same_holder_takes_over(sqlite_file: Add
 
 def test_a_run_that_lost_its_lock_stores_nothing(sqlite_file: Add, where: Destination, folder: Path) -> None:
     fill(sqlite_file("archive"))
-    plan = create.plan(alias="archive", destinations=(where,), keep_last=None)
+    plan = create.plan(alias="archive", destinations=(where,))
     moments = iter([timezone.now])
 
     def clock() -> Any:
@@ -364,7 +365,7 @@ def test_the_lock_is_renewed_while_it_works(sqlite_file: Add, where: Destination
         return real(name, **options)
 
     monkeypatch.setattr(lease, "renew", renew)
-    plan = create.plan(alias="archive", destinations=(where,), keep_last=None)
+    plan = create.plan(alias="archive", destinations=(where,))
     create.create(plan, holder="test", ttl=timedelta(milliseconds=3000), clock=timezone.now)
     assert renewed == ["backup:archive"]
     monkeypatch.setattr("maintenance.backups.pulse.time.monotonic", iter(range(0, 10**6, 10)).__next__)
@@ -375,11 +376,11 @@ def test_the_lock_is_renewed_while_it_works(sqlite_file: Add, where: Destination
 def test_a_missing_file_is_never_created(sqlite_file: Add, where: Destination, tmp_path: Path) -> None:
     live = sqlite_file("archive")
     fill(live)
-    plan = create.plan(alias="archive", destinations=(where,), keep_last=None)
+    plan = create.plan(alias="archive", destinations=(where,))
     live.unlink()
     with pytest.raises(SnapshotFailed, match="unable to open database file"):
         create.create(plan, holder="test", ttl=TTL, clock=timezone.now)
     with pytest.raises(DatabaseMissing) as caught:
-        create.plan(alias="archive", destinations=(where,), keep_last=None)
+        create.plan(alias="archive", destinations=(where,))
     assert caught.value.exit_code == 69
     assert not live.exists()

@@ -7,6 +7,7 @@ from typing import Final
 from django.db import connections
 
 from maintenance.backups.errors import EngineUnsupported, UnknownDatabase
+from maintenance.backups.job import Reader
 
 from .source import Source
 
@@ -32,6 +33,11 @@ def vendor(alias: str) -> str:
     if name not in _ENGINES:
         raise EngineUnsupported(alias=alias, engine=name)
     return name
+
+
+def reader(engine: str) -> Reader:
+    """Return the read side of a manifest's engine."""
+    return module(engine, "restore")
 
 
 def module(engine: str, name: str) -> ModuleType:
