@@ -263,3 +263,15 @@ class SomeDamaged(MaintenanceError):
 
     exit_code: ClassVar[int] = 5
     hint = "They are marked, and count for nothing in retention. Make a new backup now."
+
+
+class MediaMissing(ConfigurationError):
+    """There is no folder {path!r} to back up."""
+
+    hint = "Set MEDIA_ROOT, or pass --root or --storage."
+
+
+class UnknownStorage(ConfigurationError):
+    """There is no storage {name!r} in STORAGES."""
+
+    hint = "It has: {known}."
