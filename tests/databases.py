@@ -190,6 +190,32 @@ def run(connection: Any, *statements: str) -> None:
     cursor.close()
 
 
+def prepare(live: Live, *, rows: int = 2000, migrated: bool = False) -> None:
+    """Make the tables that the tests write to, ``bulk`` with some rows, and a few migrations."""
+    connection = live.connect()
+    key = "id INTEGER PRIMARY KEY" if live.engine == "sqlite" else "id SERIAL PRIMARY KEY"
+    run(connection, *(f"CREATE TABLE {name} ({key}, n INTEGER)" for name in ("one", "two")))
+    run(connection, "CREATE TABLE bulk (id INTEGER PRIMARY KEY, text TEXT)")
+    text = "repeat('0123456789abcdef', 20)" if live.engine != "sqlite" else "hex(randomblob(160))"
+    many = {"postgresql": f"SELECT g, {text} FROM generate_series(1, {rows}) g"}  # noqa: S608 - ours
+    counting = (
+        f"WITH RECURSIVE c(g) AS (SELECT 1 UNION ALL SELECT g + 1 FROM c WHERE g < {rows}) "  # noqa: S608 - ours
+        f"SELECT g, {text} FROM c"
+    )
+    many |= {"sqlite": counting, "mysql": f"SELECT seq, {text} FROM seq_1_to_{rows}"}  # noqa: S608 - ours
+    run(connection, f"INSERT INTO bulk {many[live.engine]}")
+    if not migrated:
+        day = "'2026-01-01 00:00:00'"
+        line_end = "\\\\n" if live.engine == "mysql" else "\\n"
+        run(
+            connection,
+            f"CREATE TABLE django_migrations ({key}, app VARCHAR(255), name VARCHAR(255), applied TIMESTAMP)",
+            f"INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0001_initial', {day}), "  # noqa: S608
+            f"('shop', '0002_it''s {line_end} \"odd\"; ok', {day}), ('a,b', '0009_x', {day})",
+        )
+    connection.close()
+
+
 def unpacked(stored: Path, plain: Path) -> Path:
     """Decompress a stored backup with the command-line tool."""
     assert shutil.which("zstd")

@@ -56,7 +56,6 @@ def test_every_destination_gets_the_same_backup(run: Run, places: tuple[Path, Pa
 
 
 def test_some_of_them_can_be_chosen_and_each_is_thinned_out_by_itself(run: Run, places: tuple[Path, Path]) -> None:
-    near, far = places
     for to in ("near", "near", "far"):
         assert run("backup", "--to", to)[2] == 0
     assert [len(list(folder.glob("*.manifest.json"))) for folder in places] == [2, 1]
