@@ -253,7 +253,7 @@ MAINTENANCE: dict[str, Any] = {
         "DATABASE_CONNECTIONS": read("DATABASE_CONNECTIONS") or None,
     },
     "BROKER": {"FOLDER": VAR_DIR / "broker"},
-    "BACKUPS": {"KEEP_LAST": 5 if DEBUG else read("BACKUP_KEEP_LAST")},
+    "BACKUPS": {"KEEP_LAST": 5 if DEBUG else read("BACKUP_KEEP_LAST"), "RECIPIENTS": read("BACKUP_RECIPIENTS")},
 }
 
 # --- Logging: one line an event on stderr, where process managers and hosts expect it.
