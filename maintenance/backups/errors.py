@@ -263,3 +263,10 @@ class SomeDamaged(MaintenanceError):
 
     exit_code: ClassVar[int] = 5
     hint = "They are marked, and count for nothing in retention. Make a new backup now."
+
+
+class NotRestored(MaintenanceError):
+    """Backup {id!r} is whole, but the server refused it: {reason}."""
+
+    exit_code: ClassVar[int] = 5
+    hint = "The database was not touched. The server may lack an extension, a privilege or space."
