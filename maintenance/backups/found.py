@@ -14,7 +14,7 @@ class Broken(Exception):
 
 
 class Refused(Exception):
-    """A dump that a server did not take; the message says why. The dump may be damaged, or the server lacks something."""
+    """A dump that a server did not take; the message says why. Either may be at fault."""
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,8 @@ def restore(
 ) -> Restored:
     """Restore as ``holder`` of the lock ``backup:<alias>``: prove the backup first, call ``safety``, then replace.
 
-    Raises LockHeld, Damaged, NotRestored, IdentityMissing, IdentityRefused, DatabaseBusy, RestoreFailed, PrivilegeMissing,
-    NameTaken, CannotWrite; what ``safety`` raises passes. The database is as it was then.
+    Raises LockHeld, Damaged, NotRestored, IdentityMissing, IdentityRefused, DatabaseBusy, RestoreFailed,
+    PrivilegeMissing, NameTaken, CannotWrite; what ``safety`` raises passes. The database is as it was then.
     """
     backup, engine = plan.backup, engines.reader(plan.backup.engine)
     with writing(plan.destination), scratch.folder(plan.destination) as folder:
