@@ -79,11 +79,15 @@ class Running:
         """Feed it ``data``. Raises ProgramFailed when it is gone."""
         self._patiently(lambda: self._give(data))
 
-    def finish(self) -> None:
-        """End its input, read the rest of its output, wait for its end. Raises ProgramFailed unless that was 0."""
+    def end_input(self) -> None:
+        """Tell it that there is no more input. Raises ProgramFailed when it is gone."""
         if self._supplier and not self._fed:
             self._fed = True
             self.write(b"")
+
+    def finish(self) -> None:
+        """End its input, read the rest of its output, wait for its end. Raises ProgramFailed unless that was 0."""
+        self.end_input()
         for _ in self._pieces():
             pass
         self._require_success()

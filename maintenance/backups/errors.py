@@ -275,3 +275,23 @@ class UnknownStorage(ConfigurationError):
     """There is no storage {name!r} in STORAGES."""
 
     hint = "It has: {known}."
+
+
+class NotRestored(MaintenanceError):
+    """Backup {id!r} is whole, but the server refused it: {reason}."""
+
+    exit_code: ClassVar[int] = 5
+    hint = "The database was not touched. The server may lack an extension, a privilege or space."
+
+
+class RestoreRuns(MaintenanceError):
+    """Another restore of database {alias!r} is at work."""
+
+    exit_code: ClassVar[int] = 4
+    hint = "Wait until it is done."
+
+
+class RestoreUnfinished(MaintenanceError):
+    """The restored tables of {where!r} are in place, but not yet all views, routines, triggers and events: {reason}."""
+
+    hint = "Remove the cause and run the same command again: it begins with finishing this one."

@@ -10,7 +10,11 @@ from .manifest import Manifest
 
 
 class Broken(Exception):
-    """A dump that its engine cannot read or restore; the message says why."""
+    """A dump that its engine cannot read; the message says why."""
+
+
+class Refused(Exception):
+    """A dump that a server did not take; the message says why. Either may be at fault."""
 
 
 @dataclass(frozen=True)

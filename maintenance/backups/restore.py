@@ -13,13 +13,13 @@ from maintenance.models import Lease
 
 from . import engines, scratch, signals
 from .destination import Destination, writing
-from .errors import Damaged, OtherDatabase, UnknownDatabase
-from .found import Broken, Found
+from .errors import Damaged, NotRestored, OtherDatabase, UnknownDatabase
+from .found import Broken, Found, Refused
 from .job import Commit, Job
 from .manifest import Manifest
 from .pulse import Watch, nobody
 from .shelves import Place
-from .verify import job
+from .verify import blame, job
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def restore(
 ) -> Restored:
     """Restore as ``holder`` of the lock ``backup:<alias>``: prove the backup first, call ``safety``, then replace.
 
-    Raises LockHeld, Damaged, IdentityMissing, IdentityRefused, DatabaseBusy, RestoreFailed, PrivilegeMissing,
-    NameTaken, CannotWrite; what ``safety`` raises passes. The database is as it was then.
+    Raises LockHeld, Damaged, NotRestored, IdentityMissing, IdentityRefused, DatabaseBusy, RestoreFailed,
+    PrivilegeMissing, NameTaken, CannotWrite; what ``safety`` raises passes. The database is as it was then.
     """
     backup, engine = plan.backup, engines.reader(plan.backup.engine)
     with writing(plan.destination), scratch.folder(plan.destination) as folder:
@@ -96,6 +96,9 @@ def restore(
                 found, made = _over(plan, work, holder=holder, ttl=ttl, safety=safety)
         except Broken as error:
             raise Damaged(id=backup.id, reason=str(error)) from error
+        except Refused as error:
+            blame(plan.destination, backup)
+            raise NotRestored(id=backup.id, reason=str(error)) from error
     about = {"manifest": backup, "destination": plan.destination, "alias": plan.alias, "into": plan.into}
     signals.restore_finished.send_robust(sender=Manifest, **about)
     return Restored(backup.id, plan.alias, plan.into, found, made)

@@ -6,8 +6,8 @@ from typing import Any
 
 from . import catalog, engines, scratch, signals, unpack
 from .destination import Destination, writing
-from .errors import Damaged
-from .found import Broken, Found
+from .errors import Damaged, NotRestored, PrivilegeMissing
+from .found import Broken, Found, Refused
 from .job import Job
 from .manifest import Manifest
 from .pulse import Watch, nobody
@@ -28,12 +28,16 @@ def verify(
 
     A lower level than what an earlier verification proved is not noted. ``using`` is the alias of DATABASES whose
     server takes the scratch database (default: the backup's own). Raises Damaged, which is noted too, and what keeps it
-    from being verified: IdentityMissing, IdentityRefused, PrivilegeMissing, Unavailable, CannotWrite.
+    from being verified: NotRestored, IdentityMissing, IdentityRefused, PrivilegeMissing, Unavailable, CannotWrite.
     """
     try:
         found = _look(destination, backup, level=level, identity=identity, using=using, watch=watch)
     except Damaged as error:
         _note(destination, backup, Verified(level, now, ok=False, reason=str(error.facts["reason"])))
+        raise
+    except PrivilegeMissing:
+        # Then this is the most that is proven, and the caller hears what it takes to prove more.
+        verify(destination, backup, level="decode", now=now, identity=identity, using=using, watch=watch)
         raise
     counts: dict[str, Any] = {"tables": found.tables, "versions": found.versions} if level == "restore" else {}
     return _note(destination, backup, Verified(level, now, ok=True, warnings=found.warnings, **counts))
@@ -49,6 +53,11 @@ def job(
         unpack.unpack(destination.storage, backup, sink, identity=identity, progress=step)
 
     return Job(backup, feed, folder, watch)
+
+
+def blame(destination: Destination, backup: Manifest) -> None:
+    """Raise Damaged when it is the stored bytes' fault that a server refused a dump."""
+    unpack.check_hash(destination.storage, backup, progress=lambda size: None)
 
 
 def _steps(backup: Manifest, watch: Watch, stage: str) -> unpack.Progress:
@@ -77,6 +86,9 @@ def _look(
             found = engine.drill(work, using=using or backup.alias)
         except Broken as error:
             raise Damaged(id=backup.id, reason=str(error)) from error
+        except Refused as error:
+            blame(destination, backup)
+            raise NotRestored(id=backup.id, reason=str(error)) from error
         found.compare(backup)
         return found
 
