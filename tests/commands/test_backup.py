@@ -172,3 +172,48 @@ def test_the_lock_is_free_again_after_a_run(run: Run, sqlite_file: Add, folder: 
     assert lease.find("backup:archive") is None
     manifest = json.loads(next(folder.glob("*.manifest.json")).read_bytes())
     assert before.isoformat() <= manifest["started"] <= manifest["finished"]
+
+
+def test_one_that_fails_does_not_keep_the_others_from_theirs(run: Run, sqlite_file: Add, folder: Path) -> None:
+    fill(sqlite_file("archive"))
+    sqlite_file("broken").write_bytes(b"no database" * 100)
+    sqlite_file("gone").unlink()
+    out, err, code = run("backup", "--database", "broken", "archive")
+    assert (out.count("Backed up 'archive'"), code) == (1, 1)
+    assert err == (
+        "CommandError: Database 'broken' could not be copied: file is not a database. "
+        "Nothing was stored. Try again; `PRAGMA integrity_check` tells whether the database is damaged.\n"
+    )
+    out, err, code = run("backup", "--database", "broken", "gone", "archive", "--json")
+    assert [one["alias"] for one in json.loads(out)["backups"]] == ["archive"]
+    assert err.startswith("CommandError: Backups failed of 'gone', 'broken': The file ")
+    assert code == 1
+
+
+def test_all_databases(run: Run, sqlite_file: Add, folder: Path) -> None:
+    fill(sqlite_file("archive"))
+    assert connections["archive"].vendor == "sqlite"
+    err = (
+        "CommandError: Database 'default' is SQLite in memory: it has no file to back up. "
+        "Give DATABASES['default'][\"NAME\"] a path.\n"
+    )
+    assert run("backup", "--all") == ("", err, 2)
+    assert run("backup", "--all", "--database", "archive")[2] == 2
+
+
+def test_a_tag_is_kept_in_the_manifest_and_the_backup_verified(run: Run, sqlite_file: Add, folder: Path) -> None:
+    fill(sqlite_file("archive"))
+    out, err, code = run("backup", "--database=archive", "--tag", "before upgrade", "--verify", "restore")
+    assert (out.splitlines()[1].split(": ")[-1], err, code) == ("restored, 2 rows in 1 table.", "", 0)
+    (manifest,) = folder.glob("*.manifest.json")
+    assert json.loads(manifest.read_bytes())["tag"] == "before upgrade"
+
+
+def test_a_deadline_ends_it_with_75(run: Run, sqlite_file: Add, folder: Path) -> None:
+    fill(sqlite_file("archive"))
+    err = (
+        "CommandError: 'backup:archive' was stopped after 0s, at copy: that is the most it may take. "
+        "Nothing was stored. Raise --max-seconds or BACKUPS.MAX_SECONDS, or find out what holds it up.\n"
+    )
+    assert run("backup", "--database=archive", "--max-seconds=0.000001") == ("", err.replace("0s", "1e-06s"), 75)
+    assert list(folder.iterdir()) == []

@@ -159,6 +159,7 @@ def connect_as(live: Live, user: str, password: str, *, create: bool = False) ->
     return password
 
 
+@pytest.mark.timeout(1800)
 @every_engine
 def test_two_tables_written_together_agree_in_the_backup(live: Live, where: Destination, tmp_path: Path) -> None:
     prepare(live, rows=20_000)
@@ -357,7 +358,7 @@ def test_awkward_passwords_work_and_never_show(
     live: Live, where: Destination, caplog: pytest.LogCaptureFixture
 ) -> None:
     prepare(live, rows=10)
-    for password in PASSWORDS:
+    for password in PASSWORDS * (30 if RUNS > 2 else 1):
         connect_as(live, "awkward", password, create=True)
         with Watching() as seen:
             made = back_up(where)
