@@ -29,6 +29,14 @@ OUTCOMES: dict[str, dict[int, str]] = {
         73: "a destination cannot be written",
         75: "it was given up after --max-seconds",
     },
+    "backup_media": {
+        1: "a file was cut short while it was read, no space is left, or one of several destinations failed",
+        4: "another backup of these files holds the lock",
+        5: "what a destination holds of it is damaged",
+        69: "the storage or a destination is unavailable",
+        73: "a destination cannot be written",
+        75: "it was given up after --max-seconds",
+    },
     "clear_cache": {
         4: "the cache shares its Redis database with the broker or the results",
         69: "the cache is unavailable",

@@ -79,6 +79,7 @@ class Backups:
     destinations: tuple[str, ...] = setting(("backups",), NAMES, "Backups go to other aliases of STORAGES, or several.")
     staging: Path | None = setting(None, PATH, "For a remote storage the temp folder is too small to hold a backup.")
     databases: tuple[str, ...] = setting(("default",), NAMES, "The task backs up other databases too.")
+    media: tuple[str, ...] = setting(("default",), NAMES, "backup_media shall take other aliases of STORAGES.")
     recipients: tuple[str, ...] = setting((), NAMES, "Backups shall be encrypted: age's public keys of who may read.")
     exclude_table_data: tuple[str, ...] = setting((), NAMES, "Rows shall be left out of tables that match a glob.")
     max_seconds: Any = setting(timedelta(hours=6), DURATION, "A backup may take longer, or shall be given up sooner.")

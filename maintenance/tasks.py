@@ -66,6 +66,18 @@ def backup(self: "Task[Any, Any]") -> Answer:
     return {"backups": [one.facts() for one in made]}
 
 
+@shared_task(name="maintenance.backup_media", bind=True, base=Alone, soft_time_limit=45 * 60, time_limit=50 * 60)
+def backup_media(self: "Task[Any, Any]") -> Answer:
+    """Back up the files of the storages in BACKUPS.MEDIA, and remove what the rules of BACKUPS do not keep."""
+    how, holder, ttl = {**planning.how(), "exclude": ()}, _holder(self), _ttl(self)
+    made = create.create_each(
+        conf.get().backups.media,
+        lambda name: planning.media_plan(name, **how),
+        lambda plan: create.create(plan, holder=holder, ttl=ttl, clock=timezone.now),
+    )
+    return {"backups": [one.facts() for one in made]}
+
+
 @shared_task(name="maintenance.verify_backup", bind=True, base=Alone, soft_time_limit=100 * 60, time_limit=105 * 60)
 def verify_backup(self: "Task[Any, Any]") -> Answer:
     """Restore drill: restore the newest backup of each of BACKUPS.DATABASES, from each destination, and compare it.

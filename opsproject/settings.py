@@ -211,6 +211,7 @@ CELERY_TASK_QUEUES = (
 CELERY_TASK_CREATE_MISSING_QUEUES = False  # a misspelt queue is an error, not a queue that nobody consumes
 CELERY_TASK_ROUTES = {
     "maintenance.backup": {"queue": "heavy_tasks"},
+    "maintenance.backup_media": {"queue": "heavy_tasks"},
     "maintenance.purge_results": {"queue": "heavy_tasks"},
     "maintenance.clear_sessions": {"queue": "heavy_tasks"},
     "opsproject.examples.tasks.crunch": {"queue": "heavy_tasks"},
@@ -252,7 +253,7 @@ MAINTENANCE: dict[str, Any] = {
         "DATABASE_CONNECTIONS": read("DATABASE_CONNECTIONS") or None,
     },
     "BROKER": {"FOLDER": VAR_DIR / "broker"},
-    "BACKUPS": {"KEEP_LAST": 5 if DEBUG else read("BACKUP_KEEP_LAST")},
+    "BACKUPS": {"KEEP_LAST": 5 if DEBUG else read("BACKUP_KEEP_LAST"), "RECIPIENTS": read("BACKUP_RECIPIENTS")},
 }
 
 # --- Logging: one line an event on stderr, where process managers and hosts expect it.

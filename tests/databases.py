@@ -77,7 +77,7 @@ class PostgreSQL:
 
     def __init__(self, server: Postgres, name: str, *, alias: str = "archive") -> None:
         self.server, self.name, self.alias = server, name, alias
-        self._ask(f'CREATE DATABASE "{name}"', "postgres")
+        self.ask(f'CREATE DATABASE "{name}"', "postgres")
         self.settings = {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": name,
@@ -94,12 +94,12 @@ class PostgreSQL:
 
     def restored(self, plain: Path) -> Callable[[str], list[Any]]:
         name = f"{self.name}_restored"
-        self._ask(f'DROP DATABASE IF EXISTS "{name}"', "postgres")
-        self._ask(f'CREATE DATABASE "{name}"', "postgres")
+        self.ask(f'DROP DATABASE IF EXISTS "{name}"', "postgres")
+        self.ask(f'CREATE DATABASE "{name}"', "postgres")
         tool = Path(self.server.psql).with_name("pg_restore")
         where = ["-h", "127.0.0.1", "-p", str(self.server.port), "-U", "postgres", "-d", name]
         subprocess.run([tool, "--exit-on-error", *where, plain], check=True, capture_output=True)
-        return lambda query: self._ask(query, name)
+        return lambda query: self.ask(query, name)
 
     def let_in(self, user: str, password: str) -> None:
         from psycopg import sql
@@ -108,7 +108,7 @@ class PostgreSQL:
         if "scram" not in hba.read_text():
             lines = ["host all postgres 127.0.0.1/32 trust", "local all all trust"]
             hba.write_text("\n".join([*lines, "host all all 127.0.0.1/32 scram-sha-256\n"]))
-            self._ask("SELECT pg_reload_conf()", "postgres")
+            self.ask("SELECT pg_reload_conf()", "postgres")
         with self.connect() as connection:
             connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(user)))
             make = sql.SQL("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}")
@@ -118,7 +118,8 @@ class PostgreSQL:
         others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
         return len(admin.execute(others, [self.name]).fetchall())
 
-    def _ask(self, query: str, name: str) -> list[Any]:
+    def ask(self, query: str, name: str) -> list[Any]:
+        """Return the rows of a query to the database ``name``."""
         with self.connect(name) as connection:
             cursor = connection.execute(query)
             return cursor.fetchall() if cursor.description else []
@@ -153,7 +154,7 @@ class Maria:
         connect = ["--no-defaults", f"--socket={self.server.socket}", "--user=root", name]
         with plain.open("rb") as dump:
             subprocess.run([str(self.server.client), *connect], check=True, stdin=dump, capture_output=True)
-        return lambda query: self._ask(query, name)
+        return lambda query: self.ask(query, name)
 
     def let_in(self, user: str, password: str) -> None:
         connection = self.connect()
@@ -173,7 +174,8 @@ class Maria:
             cursor.execute(f"KILL {int(number)}")
         return len(found)
 
-    def _ask(self, query: str, name: str) -> list[Any]:
+    def ask(self, query: str, name: str) -> list[Any]:
+        """Return the rows of a query to the database ``name``."""
         connection = self.connect(name)
         cursor = connection.cursor()
         cursor.execute(query)
@@ -188,6 +190,32 @@ def run(connection: Any, *statements: str) -> None:
     for statement in statements:
         cursor.execute(statement)
     cursor.close()
+
+
+def prepare(live: Live, *, rows: int = 2000, migrated: bool = False) -> None:
+    """Make the tables that the tests write to, ``bulk`` with some rows, and a few migrations."""
+    connection = live.connect()
+    key = "id INTEGER PRIMARY KEY" if live.engine == "sqlite" else "id SERIAL PRIMARY KEY"
+    run(connection, *(f"CREATE TABLE {name} ({key}, n INTEGER)" for name in ("one", "two")))
+    run(connection, "CREATE TABLE bulk (id INTEGER PRIMARY KEY, text TEXT)")
+    text = "repeat('0123456789abcdef', 20)" if live.engine != "sqlite" else "hex(randomblob(160))"
+    many = {"postgresql": f"SELECT g, {text} FROM generate_series(1, {rows}) g"}  # noqa: S608 - ours
+    counting = (
+        f"WITH RECURSIVE c(g) AS (SELECT 1 UNION ALL SELECT g + 1 FROM c WHERE g < {rows}) "  # noqa: S608 - ours
+        f"SELECT g, {text} FROM c"
+    )
+    many |= {"sqlite": counting, "mysql": f"SELECT seq, {text} FROM seq_1_to_{rows}"}  # noqa: S608 - ours
+    run(connection, f"INSERT INTO bulk {many[live.engine]}")
+    if not migrated:
+        day = "'2026-01-01 00:00:00'"
+        line_end = "\\\\n" if live.engine == "mysql" else "\\n"
+        run(
+            connection,
+            f"CREATE TABLE django_migrations ({key}, app VARCHAR(255), name VARCHAR(255), applied TIMESTAMP)",
+            f"INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0001_initial', {day}), "  # noqa: S608
+            f"('shop', '0002_it''s {line_end} \"odd\"; ok', {day}), ('a,b', '0009_x', {day})",
+        )
+    connection.close()
 
 
 def unpacked(stored: Path, plain: Path) -> Path:

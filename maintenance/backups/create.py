@@ -2,14 +2,16 @@
 
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import django
 import zstandard
+from django.core.files.storage import Storage
 
 from maintenance import lease
 from maintenance.errors import ConfigurationError, MaintenanceError
@@ -17,6 +19,7 @@ from maintenance.units import human_size
 
 from . import catalog, crypt, engines, retention, signals, store, streams
 from .destination import Destination, writing
+from .engines.files import dump as files
 from .engines.source import Source
 from .errors import NotEnoughSpace, SeveralFailed
 from .manifest import AGE, Manifest, data_name, kind_of, new_id
@@ -86,10 +89,21 @@ def plan(*, alias: str, destinations: tuple[Destination, ...], **how: Any) -> Pl
     Raises UnknownDatabase, EngineUnsupported, DatabaseInMemory, DatabaseMissing, DatabaseUnreachable, ToolMissing,
     ToolTooOld, EncryptionMissing, BadRecipient.
     """
-    made = Plan(engines.source(alias), destinations, **how)
-    if made.recipients:
-        crypt.encryption(made.recipients)
-    return made
+    return _usable(Plan(engines.source(alias), destinations, **how))
+
+
+def _usable(plan: Plan) -> Plan:
+    if plan.recipients:
+        crypt.encryption(plan.recipients)
+    return plan
+
+
+def plan_media(*, alias: str, storage: Storage, skip: Sequence[Path] = (), **how: Any) -> Plan:
+    """Return how the files of ``storage`` are backed up under the name ``alias``, without the folders ``skip``.
+
+    Raises MediaMissing, EncryptionMissing, BadRecipient.
+    """
+    return _usable(Plan(files.source(alias, storage, skip=skip), **how))
 
 
 def create(plan: Plan, *, holder: str, ttl: timedelta, clock: Callable[[], datetime], watch: Watch = nobody) -> Backup:

@@ -265,6 +265,18 @@ class SomeDamaged(MaintenanceError):
     hint = "They are marked, and count for nothing in retention. Make a new backup now."
 
 
+class MediaMissing(ConfigurationError):
+    """There is no folder {path!r} to back up."""
+
+    hint = "Set MEDIA_ROOT, or pass --root or --storage."
+
+
+class UnknownStorage(ConfigurationError):
+    """There is no storage {name!r} in STORAGES."""
+
+    hint = "It has: {known}."
+
+
 class NotRestored(MaintenanceError):
     """Backup {id!r} is whole, but the server refused it: {reason}."""
 

@@ -7,20 +7,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
 from django.conf import settings
+from django.core.files.storage import FileSystemStorage, storages
 from django.core.management.base import CommandParser
 from django.core.management.color import no_style
 from django.utils import timezone
 
 from maintenance import conf, process, units
-from maintenance.backups import create, destination
+from maintenance.backups import create, destination, drill
 from maintenance.backups.destination import Destination
 from maintenance.backups.drill import Means
-from maintenance.backups.errors import DatabaseMissing, NoRecipients
+from maintenance.backups.errors import DatabaseMissing, NoRecipients, UnknownStorage
 from maintenance.backups.pulse import Watch, nobody
 from maintenance.backups.retention import Rules
+from maintenance.backups.shelves import Place
+from maintenance.backups.sidecars import Entry
 from maintenance.management.base import Command, add_json, value
 from maintenance.units import counted, human_size
 
@@ -71,6 +75,20 @@ def how(
         "origin": create.Origin(project=module.partition(".")[0], host=socket.gethostname()),
         "at_most": max_seconds or given.max_seconds,
     }
+
+
+def media_plan(name: str, *, root: str | None = None, **how: Any) -> create.Plan:
+    """Return how the storage ``name`` of STORAGES, or the folder ``root``, is backed up; ``default`` is called media.
+
+    Raises UnknownStorage, MediaMissing.
+    """
+    local = [Path(one.storage.location).resolve() for one in how["destinations"] if one.is_local]
+    if root is not None:
+        return create.plan_media(alias=name, storage=FileSystemStorage(location=root), skip=local, **how)
+    if name not in settings.STORAGES:
+        raise UnknownStorage(name=name, known=", ".join(map(repr, settings.STORAGES)))
+    alias = "media" if name == "default" else name
+    return create.plan_media(alias=alias, storage=storages[name], skip=local, **how)
 
 
 def means(level: str) -> Means:
@@ -153,7 +171,10 @@ def back_up(
         else:
             with progress(command, wanted=not json) as watch:
                 made = create.create(one, holder=holder, ttl=LOCK_LIVES_FOR, clock=timezone.now, watch=watch)
-            lines, fact = tell(made, one.source.label), made.facts()
+                lines, fact = tell(made, one.source.label), made.facts()
+                if options["verify"] != "none":
+                    lines += [outcome.line() for outcome in _verified(made, one, options["verify"], watch)]
+                    fact["verified"] = options["verify"]
         facts.append(fact)
         if not json:
             command.answer("\n".join(lines))
@@ -163,6 +184,11 @@ def back_up(
     finally:
         if json and facts:
             command.document(dry_run=dry_run, backups=facts)
+
+
+def _verified(made: create.Backup, plan: create.Plan, level: str, watch: Watch) -> Iterator[drill.Outcome]:
+    for one in plan.destinations:
+        yield drill.prove(Place(one, Entry(made.manifest)), means(level), clock=timezone.now, watch=watch)
 
 
 def new_holder() -> str:

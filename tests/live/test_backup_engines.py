@@ -26,7 +26,7 @@ from maintenance.backups.errors import (
     ToolTooOld,
 )
 from maintenance.backups.manifest import Manifest
-from tests.databases import Live, Maria, PostgreSQL, SQLite, configured, run, unpacked
+from tests.databases import Live, Maria, PostgreSQL, SQLite, configured, prepare, run, unpacked
 from tests.servers import MariaDB, Postgres, free_port
 
 TTL = timedelta(minutes=5)
@@ -157,31 +157,6 @@ def connect_as(live: Live, user: str, password: str, *, create: bool = False) ->
     connections["archive"].close()
     connections["archive"].settings_dict.update(USER=user, PASSWORD=password)
     return password
-
-
-def prepare(live: Live, *, rows: int = 2000) -> None:
-    connection = live.connect()
-    key = "id INTEGER PRIMARY KEY" if live.engine == "sqlite" else "id SERIAL PRIMARY KEY"
-    run(connection, *(f"CREATE TABLE {name} ({key}, n INTEGER)" for name in ("one", "two")))
-    run(connection, "CREATE TABLE bulk (id INTEGER PRIMARY KEY, text TEXT)")
-    text = "repeat('0123456789abcdef', 20)" if live.engine != "sqlite" else "hex(randomblob(160))"
-    many = {"postgresql": f"SELECT g, {text} FROM generate_series(1, {rows}) g"}  # noqa: S608 - ours
-    counting = (
-        f"WITH RECURSIVE c(g) AS (SELECT 1 UNION ALL SELECT g + 1 FROM c WHERE g < {rows}) "  # noqa: S608 - ours
-        f"SELECT g, {text} FROM c"
-    )
-    many |= {"sqlite": counting, "mysql": f"SELECT seq, {text} FROM seq_1_to_{rows}"}  # noqa: S608 - ours
-    run(connection, f"INSERT INTO bulk {many[live.engine]}")
-    run(
-        connection,
-        f"CREATE TABLE django_migrations ({key}, app VARCHAR(255), name VARCHAR(255), applied TIMESTAMP)",
-        "INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0001_initial', '2026-01-01 00:00:00'), "
-        "('shop', '0002_it''s \\n \"odd\"; ok', '2026-01-01 00:00:00'), ('a,b', '0009_x', '2026-01-01 00:00:00')"
-        if live.engine != "mysql"
-        else "INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0001_initial', '2026-01-01'), "
-        "('shop', '0002_it''s \\\\n \"odd\"; ok', '2026-01-01'), ('a,b', '0009_x', '2026-01-01')",
-    )
-    connection.close()
 
 
 @every_engine

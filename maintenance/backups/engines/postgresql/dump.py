@@ -1,7 +1,6 @@
 """PostgreSQL: pg_dump in an exported snapshot, whose rows are counted meanwhile."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import OperationalError
 
 from maintenance import pipes
+from maintenance.backups.engines.aside import aside
 from maintenance.backups.engines.source import Contents, Dump, heads, matching
 from maintenance.backups.errors import DumpFailed
 from maintenance.backups.pulse import Pulse
@@ -39,35 +39,28 @@ class Source:
     @contextmanager
     def dump(self, *, folder: Path, exclude: Sequence[str], pulse: Pulse) -> Iterator[Dump]:
         """See engines.source.Source. Raises DumpFailed, DatabaseUnreachable."""
-        with connected(self.alias, self.connection) as server, ThreadPoolExecutor(1) as aside:
+        with connected(self.alias, self.connection) as server:
             snapshot = _snapshot(server.cursor)
             there = tables(server.cursor)
             excluded = [table for table in there if table in matching(there, exclude)]
             program = command(self.tool.path, server.reach, snapshot=snapshot, exclude=excluded, folder=folder)
-            counting = aside.submit(self._contents, server, there, excluded)
+            counting = aside(lambda: self._contents(server, there, excluded), stop=server.cancel, waiting=pulse)
             try:
-                with pipes.running(program, waiting=pulse) as running:
-                    yield Dump(running.chunks(), lambda: self._counted(counting, pulse), self.size_bytes)
+                with counting as contents, pipes.running(program, waiting=pulse) as running:
+                    yield Dump(running.chunks(), contents, self.size_bytes)
             except pipes.ProgramFailed as error:
                 raise DumpFailed(alias=self.alias, **error.facts) from error
-            finally:
-                if not counting.done():
-                    server.cancel()
-
-    def _counted(self, counting: "Future[Contents]", pulse: Pulse) -> Contents:
-        while not wait([counting], timeout=1).done:
-            pulse()
-        try:
-            return counting.result()
-        except OperationalError as error:
-            raise unreachable(self.alias, error) from error
 
     def _contents(self, server: Server, there: list[Table], excluded: list[Table]) -> Contents:
-        rows = rows_by_table(server.cursor, [table for table in there if table not in excluded])
+        try:
+            rows = rows_by_table(server.cursor, [table for table in there if table not in excluded])
+            applied = applied_migrations(server.cursor, there)
+        except OperationalError as error:
+            raise unreachable(self.alias, error) from error
         return Contents(
             tables={str(table): rows.get(table, 0) for table in there},
             versions={"server": server.version_text, "tool": self.tool.version},
-            migrations=heads(applied_migrations(server.cursor, there)),
+            migrations=heads(applied),
             excluded=tuple(map(str, excluded)),
         )
 

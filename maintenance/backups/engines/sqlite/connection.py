@@ -25,10 +25,13 @@ def path_of(alias: str, settings: Mapping[str, Any]) -> tuple[Path, str]:
 
 
 @contextmanager
-def opened(file: Path | str, *, timeout: float = 0) -> Iterator[sqlite3.Connection]:
+def opened(file: Path | str, *, timeout: float = 0, other_thread: bool = False) -> Iterator[sqlite3.Connection]:
     """Open an existing database by its path or URI, with Django's functions and without implicit transactions."""
     uri = f"{file.as_uri()}?mode=rw" if isinstance(file, Path) else file
-    with closing(sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)) as connection:
+    same = not other_thread
+    with closing(
+        sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=same)
+    ) as connection:
         register(connection)
         yield connection
 

@@ -11,6 +11,7 @@ from typing import Final
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from maintenance.backups import streams
+from maintenance.backups.engines.aside import aside
 from maintenance.backups.engines.source import Contents, Dump, heads, matching
 from maintenance.backups.errors import CopyDamaged, DatabaseMissing, SnapshotFailed
 from maintenance.backups.pulse import Pulse
@@ -56,14 +57,22 @@ class Source:
         try:
             with pulse.stage("copy", self.size_bytes):
                 took = _copy(self, copy, pulse)
-            with pulse.stage("check"):
-                copy, contents = _examine(self, copy, exclude)
+            copy, excluded = _stripped(copy, exclude)
+            slow = not self.in_wal and took > self.timeout
+            warnings = (_waiting(self.alias, took, self.timeout, was=True),) if slow else ()
+            # Reopened: what is checked is what is in the file.
+            with opened(copy, other_thread=True) as connection:
+                checking = aside(lambda: _checked(self.alias, connection), stop=connection.interrupt, waiting=pulse)
+                with checking as rows:
+
+                    def contents() -> Contents:
+                        tables = rows()
+                        applied = heads(applied_migrations(connection))
+                        return Contents(tables, {"server": sqlite3.sqlite_version}, applied, excluded, warnings)
+
+                    yield Dump(streams.pieces(copy), contents, copy.stat().st_size)
         except sqlite3.Error as error:
             raise SnapshotFailed(alias=self.alias, reason=error) from error
-        slow = not self.in_wal and took > self.timeout
-        warnings = (_waiting(self.alias, took, self.timeout, was=True),) if slow else ()
-        told = Contents(**{**vars(contents), "warnings": (*warnings, *contents.warnings)})
-        yield Dump(streams.pieces(copy), lambda: told, copy.stat().st_size)
         copy.unlink()
 
 
@@ -105,29 +114,26 @@ def _copy(source: Source, target: Path, pulse: Pulse) -> float:
         return time.monotonic() - began
 
 
-def _examine(source: Source, copy: Path, exclude: Sequence[str]) -> tuple[Path, Contents]:
-    """Check the copy and count its rows; leave some out. Return the file to store: the copy, or one without them."""
-    # Reopened: what is checked is what is in the file.
+def _stripped(copy: Path, exclude: Sequence[str]) -> tuple[Path, tuple[str, ...]]:
+    """Leave the rows of some tables out; return the file to store (the copy, or a new one) and their names."""
+    if not exclude:
+        return copy, ()
     with opened(copy) as connection:
-        found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
-        if found != ["ok"]:
-            raise CopyDamaged(alias=source.alias, reason="; ".join(found))
         excluded = matching(tables(connection), exclude)
-        if excluded:
-            _empty(connection, excluded)
-            smaller = streams.create(copy.with_name("smaller"))
-            connection.execute("VACUUM INTO ?", [str(smaller)])
-    if excluded:
-        copy.unlink()
-        copy = smaller
-    with opened(copy) as connection:
-        versions = {"server": sqlite3.sqlite_version}
-        return copy, Contents(
-            tables=rows_by_table(connection),
-            versions=versions,
-            migrations=heads(applied_migrations(connection)),
-            excluded=excluded,
-        )
+        _empty(connection, excluded)
+        # Deleted rows are still to be read in the file's free pages.
+        smaller = streams.create(copy.with_name("smaller"))
+        connection.execute("VACUUM INTO ?", [str(smaller)])
+    copy.unlink()
+    return smaller, excluded
+
+
+def _checked(alias: str, connection: sqlite3.Connection) -> dict[str, int]:
+    """Check a copy and return its rows by table. Raises CopyDamaged."""
+    found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+    if found != ["ok"]:
+        raise CopyDamaged(alias=alias, reason="; ".join(found))
+    return rows_by_table(connection)
 
 
 def _empty(connection: sqlite3.Connection, excluded: Sequence[str]) -> None:
