@@ -58,6 +58,11 @@ def release(name: str, *, holder: str, using: str = DEFAULT_DB_ALIAS) -> bool:
     return bool(deleted)
 
 
+def void(name: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
+    """Remove the lease whoever holds it: for who has replaced the table, with holders of the past in it."""
+    Lease.objects.using(using).filter(name=name).delete()
+
+
 def end(name: str, *, holder: str, using: str = DEFAULT_DB_ALIAS) -> bool:
     """Give the lease up but keep its row, so that its generation counts on; return False when it was not ours."""
     return bool(Lease.objects.using(using).filter(name=name, holder=holder).update(expires=Now()))

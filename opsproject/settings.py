@@ -212,6 +212,7 @@ CELERY_TASK_CREATE_MISSING_QUEUES = False  # a misspelt queue is an error, not a
 CELERY_TASK_ROUTES = {
     "maintenance.backup": {"queue": "heavy_tasks"},
     "maintenance.backup_media": {"queue": "heavy_tasks"},
+    "maintenance.verify_backup": {"queue": "heavy_tasks"},
     "maintenance.purge_results": {"queue": "heavy_tasks"},
     "maintenance.clear_sessions": {"queue": "heavy_tasks"},
     "opsproject.examples.tasks.crunch": {"queue": "heavy_tasks"},
@@ -253,7 +254,11 @@ MAINTENANCE: dict[str, Any] = {
         "DATABASE_CONNECTIONS": read("DATABASE_CONNECTIONS") or None,
     },
     "BROKER": {"FOLDER": VAR_DIR / "broker"},
-    "BACKUPS": {"KEEP_LAST": 5 if DEBUG else read("BACKUP_KEEP_LAST"), "RECIPIENTS": read("BACKUP_RECIPIENTS")},
+    "BACKUPS": {
+        "KEEP_LAST": 5 if DEBUG else read("BACKUP_KEEP_LAST"),
+        "RECIPIENTS": read("BACKUP_RECIPIENTS"),
+        "IDENTITY": read("BACKUP_IDENTITY") or None,
+    },
 }
 
 # --- Logging: one line an event on stderr, where process managers and hosts expect it.

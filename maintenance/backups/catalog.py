@@ -44,7 +44,8 @@ class Catalog:
 
     def matching(self, *, aliases: Collection[str] = (), tag: str = "") -> tuple[Entry, ...]:
         """Return the backups of these databases (or of all) with this tag (or any)."""
-        wanted = (entry for entry in self.entries if not aliases or entry.manifest.alias in aliases)
+        ours = {(alias, manifest.DATABASE) for alias in aliases}
+        wanted = (entry for entry in self.entries if not aliases or entry.group[:2] in ours)
         return tuple(entry for entry in wanted if not tag or entry.manifest.tag == tag)
 
 

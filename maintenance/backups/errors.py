@@ -295,3 +295,9 @@ class RestoreUnfinished(MaintenanceError):
     """The restored tables of {where!r} are in place, but not yet all views, routines, triggers and events: {reason}."""
 
     hint = "Remove the cause and run the same command again: it begins with finishing this one."
+
+
+class MediaBeside(ConfigurationError):
+    """Backup {id!r} holds uploaded files: they are never restored over files that are there."""
+
+    hint = "Pass --into and the name of a new folder, then copy from it what you need."

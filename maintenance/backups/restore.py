@@ -13,10 +13,10 @@ from maintenance.models import Lease
 
 from . import engines, scratch, signals
 from .destination import Destination, writing
-from .errors import Damaged, NotRestored, OtherDatabase, UnknownDatabase
+from .errors import Damaged, MediaBeside, NotRestored, OtherDatabase, UnknownDatabase
 from .found import Broken, Found, Refused
 from .job import Commit, Job
-from .manifest import Manifest
+from .manifest import MEDIA, Manifest
 from .pulse import Watch, nobody
 from .shelves import Place
 from .verify import blame, job
@@ -56,9 +56,13 @@ class Restored:
 def plan(place: Place, *, alias: str = "", into: str = "", force: bool = False) -> Plan:
     """Return how a backup is restored: into ``alias`` (default: where it came from). Nothing is opened.
 
-    Raises UnknownDatabase; OtherDatabase for another engine, and for another alias without ``force``.
+    Raises UnknownDatabase; MediaBeside; OtherDatabase for another engine, and for another alias without ``force``.
     """
     backup = place.entry.manifest
+    if backup.kind == MEDIA:
+        if not into:
+            raise MediaBeside(id=backup.id)
+        return Plan(place.destination, backup, backup.alias, into)
     target = alias or backup.alias
     if target not in connections:
         raise UnknownDatabase(alias=target, known=", ".join(repr(known) for known in sorted(connections)))
@@ -118,13 +122,18 @@ def recover(alias: str) -> str:
 def _alone(commit: Commit, *, alias: str, holder: str, ttl: timedelta) -> Found:
     """Commit while we hold the lock of the alias' backups, where there is a table for it: not in a new database."""
     name = f"backup:{alias}"
-    if _has_locks():
+    locked = _has_locks()
+    if locked:
         lease.take(name, holder=holder, ttl=ttl, reason=f"restore of {alias}")
     try:
-        return commit()
-    finally:
-        if _has_locks():  # the restored database may lack it
+        found = commit()
+    except BaseException:
+        if locked:
             lease.release(name, holder=holder)
+        raise
+    if _has_locks():  # the restored database may lack the table
+        lease.void(name)
+    return found
 
 
 def _has_locks() -> bool:

@@ -7,6 +7,7 @@ from . import catalog
 from .catalog import LATEST, Catalog
 from .destination import Destination
 from .errors import NoBackup
+from .manifest import DATABASE
 from .sidecars import Entry
 
 
@@ -39,7 +40,7 @@ def find(shelves: Sequence[Shelf], wanted: str, *, alias: str) -> tuple[Place, .
     nearest = sorted(shelves, key=lambda shelf: not shelf.destination.is_local)
     there = [Place(shelf.destination, entry) for shelf in nearest for entry in shelf.catalog.entries]
     if wanted == LATEST:
-        ours = [place.entry.manifest for place in there if place.entry.manifest.alias == alias]
+        ours = [place.entry.manifest for place in there if place.entry.group[:2] == (alias, DATABASE)]
         wanted = max(ours, key=lambda one: (one.started, one.id)).id if ours else f"{LATEST} of {alias}"
     found = tuple(place for place in there if place.entry.manifest.id == wanted)
     if not found:

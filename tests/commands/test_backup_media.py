@@ -158,3 +158,36 @@ def test_media_and_a_database_of_one_name_do_not_thin_out_each_other(
 def test_the_task_does_the_same(media: Path) -> None:
     answer = tasks.backup_media.apply().get()
     assert [one["tables"] for one in answer["backups"]] == [{".": 1, "avatars": 2, "deep": 1}]
+
+
+def test_it_is_listed_verified_and_restored_into_a_new_folder(run: Run, media: Path, tmp_path: Path) -> None:
+    run("backup_media")
+    (name,) = (media / "backups").glob("*.manifest.json")
+    id_ = name.name.partition(".")[0]
+    for level in ("hash", "decode", "restore"):
+        assert run("verify_backup", "--all", "--level", level)[1:] == ("", 0)
+    assert json.loads(run("list_backups", "--json")[0])["backups"][0]["verified"]["tables"] == {
+        ".": 1,
+        "avatars": 2,
+        "deep": 1,
+    }
+    err = (
+        f"CommandError: Backup '{id_}' holds uploaded files: they are never restored over files that are there. "
+        "Pass --into and the name of a new folder, then copy from it what you need.\n"
+    )
+    assert run("restore_backup", id_, "--noinput", "--yes-i-mean=media") == ("", err, 2)
+    assert run("restore_backup", id_, "--into", str(tmp_path / "out"))[1:] == ("", 0)
+    assert on_disk(tmp_path / "out") == on_disk(media)
+    err = f"CommandError: '{tmp_path}/out' exists already. Give --into a new name.\n"
+    assert run("restore_backup", id_, "--into", str(tmp_path / "out")) == ("", err, 4)
+    data = next((media / "backups").glob("*.tar.zst"))
+    data.write_bytes(data.read_bytes()[:-1])
+    assert run("verify_backup", id_)[2] == 5
+    assert run("restore_backup", id_, "--into", str(tmp_path / "other"))[2] == 5
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_latest_of_a_database_is_never_a_storages(run: Run, media: Path) -> None:
+    run("backup_media", "--storage", "default")
+    assert run("pin_backup", "latest")[2] == 1
+    assert run("list_backups", "--database", "default")[0] == f"No backups in '{media}/backups'.\n"

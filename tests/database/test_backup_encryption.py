@@ -1,10 +1,13 @@
 """Encrypted backups: to public keys only, readable by age's own program, and to nobody else."""
 
 import io
+import os
 import re
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +125,60 @@ def test_errors_of_either_side_come_through_as_they_are(error: Exception, side: 
     with pytest.raises(type(error)) as caught:
         encrypt(Failing(b"x" * 100_000), Failing())
     assert caught.value is error
+
+
+def test_it_is_read_with_its_private_key_only(run: Run, folder: Path, tmp_path: Path, settings: Any) -> None:
+    key, other = Key(tmp_path, "key"), Key(tmp_path, "other")
+    given = {"ROOT": folder, "RECIPIENTS": [key.public]}
+    settings.MAINTENANCE = {"BACKUPS": given}
+    assert run("backup", "--database=archive")[2] == 0
+    (stored,) = folder.glob("*.zst.age")
+    id_, before = stored.name.partition(".")[0], content(tmp_path / "archive.sqlite3")
+    sure = ("restore_backup", id_, "--noinput", "--yes-i-mean=archive", "--no-safety-backup")
+    assert run("verify_backup", id_, "--level=hash")[1:] == ("", 0)
+    err = (
+        f"CommandError: Backup '{id_}' is encrypted, and no private key is known. "
+        f'Set MAINTENANCE["BACKUPS"]["IDENTITY"] to the file with the private key of one of: {key.public}.\n'
+    )
+    assert run("verify_backup", id_) == run(*sure) == ("", err, 2)
+    settings.MAINTENANCE = {"BACKUPS": {**given, "IDENTITY": other.file}}
+    err = f"CommandError: The key in '{other.file}' does not open backup '{id_}'. It is encrypted to: {key.public}.\n"
+    assert run("verify_backup", id_) == run(*sure) == ("", err, 2)
+    settings.MAINTENANCE = {"BACKUPS": {**given, "IDENTITY": tmp_path / "nothing"}}
+    err = (
+        f"CommandError: The private key file '{tmp_path}/nothing' cannot be used: No such file or directory. "
+        "It must be what `age-keygen` wrote, and readable for this user only.\n"
+    )
+    assert run("verify_backup", id_) == ("", err, 2)
+    settings.MAINTENANCE = {"BACKUPS": {**given, "IDENTITY": key.file}}
+    assert run("verify_backup", id_)[1:] == ("", 0)
+    assert run(*sure)[1:] == ("", 0)
+    assert content(tmp_path / "archive.sqlite3") == before
+
+
+def test_no_damage_of_an_encrypted_one_passes(run: Run, folder: Path, tmp_path: Path, settings: Any) -> None:
+    key = Key(tmp_path, "key")
+    settings.MAINTENANCE = {"BACKUPS": {"ROOT": folder, "RECIPIENTS": [key.public], "IDENTITY": key.file}}
+    fill_more(tmp_path / "archive.sqlite3")
+    assert run("backup", "--database=archive")[2] == 0
+    (stored,) = folder.glob("*.zst.age")
+    id_, whole, before = stored.name.partition(".")[0], stored.read_bytes(), content(tmp_path / "archive.sqlite3")
+    # The header ends with a line of its own; then come 16 bytes, and chunks of 64 KiB with 16 bytes each.
+    body = whole.index(b"\n---") + len(b"\n--- ") + 43 + 1 + 16
+    chunks = [body + number * (65_536 + 16) for number in range(1, 3)]
+    assert len(whole) > chunks[-1]
+    cuts = [0, 60 * len(whole) // 100, len(whole) - 4, len(whole) - 1, body, *chunks]
+    flips = [place * (len(whole) - 1) // 99 for place in range(100)]
+    damaged = [whole[:size] for size in cuts]
+    damaged += [whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :] for at in flips]
+    for content_of_file in damaged:
+        stored.write_bytes(content_of_file)
+        assert run("verify_backup", id_)[2] == 5
+        assert run("restore_backup", id_, "--noinput", "--yes-i-mean=archive")[2] == 5
+    assert content(tmp_path / "archive.sqlite3") == before
+    assert len(list(folder.glob("*.manifest.json"))) == 1
+
+
+def fill_more(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as live, live:
+        live.executemany("INSERT INTO entry (raw) VALUES (?)", [(os.urandom(1000),) for _ in range(200)])

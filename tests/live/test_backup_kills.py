@@ -82,5 +82,60 @@ def test_a_run_that_is_killed_at_any_moment_is_never_seen_and_is_swept(live: tup
     assert {path.name for path in backups.iterdir()} == ours
 
 
+@pytest.mark.services
+def test_a_killed_restore_leaves_the_old_content_or_is_finished(live: tuple[Live, Project]) -> None:
+    database, project = live
+    restoring = ("restore_backup", "latest", "--noinput", "--yes-i-mean=default", "--no-safety-backup")
+    there = databases(database)
+    project.manage("backup")
+    project.manage(*restoring)
+    began = time.monotonic()
+    project.manage(*restoring)
+    lasts = time.monotonic() - began
+    for number in range(KILLS):
+        connection = database.connect()
+        run(connection, f"CREATE TABLE made_after_{number} (id INTEGER)", "DELETE FROM bulk WHERE id < 100000")
+        connection.close()
+        process = project.start(*restoring)
+        # Not a synchronisation: any moment will do.
+        time.sleep(random.uniform(lasts / 3, lasts))
+        process.close()
+        wait_for(lambda: not project.pids(), seconds=10, about="the end of the programs of a killed restore")
+        assert content(database, number) in {(200_000, 0), (100_001, 1)}
+    connection = database.connect()
+    run(connection, "UPDATE maintenance_lease SET expires = '2026-01-01 00:00:00'")
+    connection.close()
+    project.manage(*restoring)
+    assert content(database, KILLS - 1) == (200_000, 0)
+    assert databases(database) == there
+    assert [path.name for path in (project.var / "backups").iterdir() if path.name.startswith(".")] == []
+
+
+def content(database: Live, number: int) -> tuple[int, int]:
+    """Return the rows of ``bulk``, and whether the table that the backup lacks is there."""
+    connection = database.connect()
+    master = {"sqlite": "sqlite_master WHERE name", "mysql": "information_schema.tables WHERE table_name"}
+    where = master.get(database.engine, "pg_tables WHERE tablename")
+    found = []
+    for query in ("SELECT count(*) FROM bulk", f"SELECT count(*) FROM {where} = 'made_after_{number}'"):  # noqa: S608
+        cursor = connection.cursor()
+        cursor.execute(query)
+        found.append(int(cursor.fetchone()[0]))
+    connection.close()
+    return found[0], found[1]
+
+
+def databases(database: Live) -> set[str]:
+    """Return the databases on the server."""
+    if database.engine == "sqlite":
+        return set()
+    connection = database.connect()
+    cursor = connection.cursor()
+    cursor.execute("SHOW DATABASES" if database.engine == "mysql" else "SELECT datname FROM pg_database")
+    names = {row[0] for row in cursor.fetchall()}
+    connection.close()
+    return names
+
+
 def manifests(backups: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_bytes()) for path in backups.glob("*.manifest.json")]

@@ -1,23 +1,26 @@
 """Backups of the servers on their way back: everything as it was, or nothing touched."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from maintenance.backups import create, destination, restore, verify
+from maintenance.backups import catalog, create, destination, restore, verify
 from maintenance.backups.destination import Destination
-from maintenance.backups.errors import Damaged, NameTaken
+from maintenance.backups.errors import Damaged, DatabaseBusy, NameTaken, PrivilegeMissing, RestoreFailed
 from maintenance.backups.manifest import Manifest
 from maintenance.backups.shelves import Place
 from maintenance.backups.sidecars import Entry, Verified
-from tests.databases import Live, run
+from tests.databases import Live, configured, run
 
 TTL = timedelta(minutes=5)
 POSTGRESQL = """
@@ -264,7 +267,8 @@ def test_what_no_longer_fits_the_manifest_is_rolled_back(live: Any, where: Desti
     backup = back_up(where)
     change(live)
     now, there = content(live), databases(live)
-    wrong = replace(backup, tables={**(backup.tables or {}), "entry": 1})
+    tables = verify.verify(where, backup, level="restore", now=timezone.now()).tables or {}
+    wrong = replace(backup, tables={**tables, "entry": 1})
     with pytest.raises((RestoreFailed, Damaged)) as caught:
         put_back(where, wrong)
     assert "instead of 1" in str(caught.value)
@@ -276,9 +280,8 @@ def test_without_the_right_to_create_databases_the_dump_is_read(live: Any, where
     fill(live)
     backup = back_up(where)
     owner = LIMITED[live.engine](live)
-    with configured("limited", **live.settings | owner):
-        with pytest.raises(PrivilegeMissing) as caught:
-            verify.verify(where, backup, level="restore", now=timezone.now(), using="limited")
+    with configured("limited", **live.settings | owner), pytest.raises(PrivilegeMissing) as caught:
+        verify.verify(where, backup, level="restore", now=timezone.now(), using="limited")
     assert caught.value.exit_code == 69
     noted = catalog.learnt(where.storage, backup, Verified)
     assert noted is not None
@@ -306,7 +309,7 @@ LIMITED = {"postgresql": limited_postgresql, "mysql": limited_mysql}
 
 
 @pytest.mark.parametrize("live", ["postgresql"], indirect=True)
-def test_an_owner_who_is_no_superuser_restores_what_is_hers(live: Any, where: Destination) -> None:
+def test_an_owner_who_is_no_superuser_restores_what_is_hers(live: Any, where: Destination, monkeypatch: Any) -> None:
     user = f"owner_{live.name}"
     for statement in (
         f"CREATE ROLE {user} LOGIN",
@@ -314,19 +317,19 @@ def test_an_owner_who_is_no_superuser_restores_what_is_hers(live: Any, where: De
         "CREATE TABLE theirs (id int)",
         f"GRANT CREATE ON SCHEMA public TO {user}",
         f"GRANT SELECT ON theirs TO {user}",
-        f"SET ROLE {user}; CREATE TABLE ours (id serial, tags hstore); INSERT INTO ours (tags) VALUES ('a=>1')",
     ):
         ask(live, statement)
-    with configured("archive", **live.settings | {"USER": user}):
-        backup = back_up(where, exclude=())
-        ask(live, "INSERT INTO ours (id) VALUES (99)")
-        with pytest.raises(RestoreFailed, match="theirs"):
-            put_back(where, backup)
+    make = "CREATE TABLE ours (id serial, tags hstore); INSERT INTO ours (tags) VALUES ('a=>1')"
+    ask(live, f"SET ROLE {user}; {make}")
+    monkeypatch.setitem(connections.databases["archive"], "USER", user)
+    backup = back_up(where)
+    ask(live, "INSERT INTO ours (id) VALUES (99)")
+    with pytest.raises(RestoreFailed, match="theirs"):
+        put_back(where, backup)
     assert ask(live, "SELECT count(*) FROM ours") == [(2,)]
     ask(live, f"ALTER TABLE theirs OWNER TO {user}")
-    with configured("archive", **live.settings | {"USER": user}):
-        put_back(where, back_up(where))
-    assert ask(live, "SELECT count(*) FROM ours") == [(2,)]
+    put_back(where, backup)
+    assert ask(live, "SELECT id FROM ours") == [(1,)]
     assert ask(live, "SELECT extname FROM pg_extension WHERE extname = 'hstore'") == [("hstore",)]
 
 
@@ -334,31 +337,50 @@ class Killed(BaseException):
     """Stands for a kill -9: nothing of ours runs after it but what the server does by itself."""
 
 
+# Every statement is a place to be killed at; the short form takes some of them.
+STRIDE = 1 if os.environ.get("SOAK") == "1" else 5
+
+
 @pytest.mark.parametrize("live", ["mysql"], indirect=True)
-@pytest.mark.parametrize("step", range(1, 30))
-def test_a_killed_swap_is_reverted_or_finished(live: Any, where: Destination, step: int, monkeypatch: Any) -> None:
+def test_a_killed_swap_is_reverted_or_finished(live: Any, where: Destination, monkeypatch: Any) -> None:
     fill(live)
     before, backup = content(live), back_up(where)
+    there = databases(live)
     change(live)
-    changed, there = content(live), databases(live)
+    changed, dump = content(live), back_up(where)
+    outcomes = []
+    for step in count(0, STRIDE):
+        if not killed_after(step, lambda: put_back(where, backup), monkeypatch):
+            break
+        said = restore.recover("archive")
+        outcomes.append(said.partition(" ")[0])
+        assert content(live) == (before if "Finished" in said else changed), f"killed after {step} statements"
+        assert databases(live) == there
+        assert restore.recover("archive") == ""
+        put_back(where, dump)
+        assert content(live) == changed
+    assert content(live) == before
+    assert set(outcomes) == {"", "Reverted", "Finished"}
+    assert outcomes == sorted(outcomes, key=["", "Reverted", "Finished"].index)
+
+
+def killed_after(step: int, act: Callable[[], object], monkeypatch: Any) -> bool:
+    """Do ``act``, but let nothing be changed after so many changing statements, as if we were not there any more."""
     left = [step]
+    real = CursorWrapper.execute
 
     def counting(self: Any, query: Any, params: Any = None) -> Any:
-        text = query if isinstance(query, str) else query.decode()
+        text = query if isinstance(query, str) else query.decode("latin1")
         if text.startswith(("CREATE", "DROP", "INSERT", "RENAME")):
             if not left[0]:
                 raise Killed
             left[0] -= 1
         return real(self, query, params)
 
-    real = CursorWrapper.execute
     with monkeypatch.context() as patched:
         patched.setattr(CursorWrapper, "execute", counting)
-        with pytest.raises(Killed):
-            put_back(where, backup)
-    said = restore.recover("archive")
-    assert content(live) == (before if "Finished" in said else changed)
-    assert databases(live) == there
-    assert restore.recover("archive") == ""
-    put_back(where, backup)
-    assert content(live) == before
+        try:
+            act()
+        except Killed:
+            return True
+    return False

@@ -37,11 +37,12 @@ class Swap:
         """Put ``new`` in the place of ``live``. Raises DatabaseBusy, RestoreFailed, RestoreUnfinished."""
         cursor = self._server.cursor
         try:
+            # Triggers wait, too, for whoever reads their table in a transaction: a day, by default.
+            cursor.execute(f"SET SESSION lock_wait_timeout = {PATIENCE}")
             self._write_down(events)
             for name in (self.new, self.live):
                 self._use(name)
                 objects.drop(cursor, "TRIGGER")
-            cursor.execute(f"SET SESSION lock_wait_timeout = {PATIENCE}")
             cursor.execute(self._statement())
         except DatabaseError as error:
             self._revert()
@@ -124,7 +125,8 @@ class Swap:
         cursor = self._server.cursor
         if PENDING in self._tables(self.old):
             self._use(self.live)
-            objects.make(cursor, self._noted("live"))
+            there = objects.listed(cursor, "TRIGGER")
+            objects.make(cursor, (each for each in self._noted("live") if (each.kind, each.name) not in there))
         schemas.drop(self._server, self.new)
         schemas.drop(self._server, self.old)
         self._use(self.live)

@@ -1,6 +1,5 @@
 """SQLite, the way back: a file is unpacked and read, then copied into the live database through SQLite itself."""
 
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -38,9 +37,13 @@ def beside(job: Job, *, name: str, using: str) -> Found:
     target = Path(name).absolute()
     if target.exists():
         raise NameTaken(name=str(target))
-    new = _unpack(job)
-    found = _look(new)
-    shutil.move(new, target)
+    part = target.with_name(f".{target.name}.{job.backup.id}")
+    try:
+        found = _look(_unpack(job, part))
+        found.compare(job.backup)
+        part.rename(target)
+    finally:
+        part.unlink(missing_ok=True)
     return found
 
 
@@ -69,8 +72,8 @@ def recover(*, alias: str) -> str:
     return ""
 
 
-def _unpack(job: Job) -> Path:
-    path = job.folder / "unpacked"
+def _unpack(job: Job, path: Path | None = None) -> Path:
+    path = path or job.folder / "unpacked"
     with streams.create(path).open("wb") as file:
         job.feed(file.write)
     return path
