@@ -136,8 +136,9 @@ def test_the_version_in_what_each_program_says(said: str, expected: str) -> None
 
 DUMP = (
     b"-- dump\nINSERT INTO `a` VALUES\n(1,'INSERT INTO `django_migrations` VALUES');\n"
-    b"INSERT INTO `django_migrations` VALUES\n(1,'auth','0001_initial','2026-01-01'),\n(2,'auth','0002_it\\'s','2026');\n"
-    b"INSERT INTO `django_migrations` VALUES\n(3,'shop','0001_a''b','2026-01-01 00:00:00');\n-- Dump completed on 2026-01-01\n"
+    b"INSERT INTO `django_migrations` VALUES\n(1,'auth','0001_initial','2026-01-01'),\n(2,'auth','0002_it\\'s','2026');"
+    b"\nINSERT INTO `django_migrations` VALUES\n(3,'shop','0001_a''b','2026-01-01 00:00:00');\n"
+    b"-- Dump completed on 2026-01-01\n"
 )
 
 
