@@ -52,7 +52,9 @@ def beside(job: Job, *, name: str, using: str) -> Found:
             raise NameTaken(name=name)
         with schemas.created(server, name):
             _load(job, server, name)
-            return _look(server, name)
+            found = _look(server, name)
+            found.compare(job.backup)
+            return found
 
 
 @contextmanager

@@ -45,7 +45,9 @@ def beside(job: Job, *, name: str, using: str) -> Found:
         if scratch.exists(server, name):
             raise NameTaken(name=name)
         with scratch.created(server, name, using):
-            return _fill(job, server, name, using)
+            found = _fill(job, server, name, using)
+            found.compare(job.backup)
+            return found
 
 
 @contextmanager
