@@ -84,6 +84,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.green_pool
 	$(BIN)/python -m benchmarks.beat
 	$(BIN)/python -m benchmarks.caches
+	$(BIN)/python -m benchmarks.backup
 
 clean:
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

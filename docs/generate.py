@@ -22,11 +22,20 @@ REFUSED = "the database refused (its tables are missing, say)"
 # When each command ends with which status. 0 is the same for all, and 2 (wrong flags or settings) too.
 OUTCOMES: dict[str, dict[int, str]] = {
     "backup": {
-        1: "a database could not be copied, or no space is left",
+        1: "a dump failed, no space is left, or one of several databases or destinations failed",
         4: "another backup of this database holds the lock",
-        5: "the copy, or what the storage holds of it, is damaged",
-        69: "the database is unavailable",
-        73: "the destination cannot be written",
+        5: "the copy, or what a destination holds of it, is damaged",
+        69: "the database, a destination or a dump program is unavailable (or older than the server)",
+        73: "a destination cannot be written",
+        75: "it was given up after --max-seconds",
+    },
+    "backup_media": {
+        1: "a file was cut short while it was read, no space is left, or one of several destinations failed",
+        4: "another backup of these files holds the lock",
+        5: "what a destination holds of it is damaged",
+        69: "the storage or a destination is unavailable",
+        73: "a destination cannot be written",
+        75: "it was given up after --max-seconds",
     },
     "clear_cache": {
         4: "the cache shares its Redis database or its entries with somebody else, or --force-shared was not confirmed",
@@ -39,12 +48,22 @@ OUTCOMES: dict[str, dict[int, str]] = {
         75: "it stopped at --max-seconds, or was asked to, with some left",
     },
     "doctor": {1: "something is broken"},
+    "list_backups": {69: "the storage is unavailable"},
     "list_schedules": {
         1: "with --late: a schedule is late; or the database refused",
         69: "the database is unavailable",
     },
+    "pin_backup": {1: "there is no such backup", 73: "the storage cannot be written"},
+    "prune_backups": {4: "not confirmed", 69: "the storage is unavailable", 73: "the storage cannot be written"},
     "purge_results": {1: REFUSED, 69: "the database is unavailable"},
     "reset_schedules": {1: REFUSED, 4: "not confirmed, or a sync is at work", 69: "the database is unavailable"},
+    "restore_backup": {
+        1: "there is no such backup, or the database refused: it is as it was",
+        4: "not confirmed; the backup is another database's; or others hold the database or the lock",
+        5: "the backup is damaged: the database was not touched",
+        69: "the database, the storage or a program is unavailable, or a privilege is missing",
+        73: "the disk cannot be written",
+    },
     "run_beat": {69: "the broker or the database is unavailable"},
     "run_broker": {
         4: "a broker already serves this folder",
@@ -63,6 +82,13 @@ OUTCOMES: dict[str, dict[int, str]] = {
         3: "with --check: something would change",
         4: "another sync is at work, or deleting was not confirmed",
         69: "the database is unavailable",
+    },
+    "unpin_backup": {1: "there is no such backup", 73: "the storage cannot be written"},
+    "verify_backup": {
+        1: "there is no such backup",
+        5: "a backup is damaged",
+        69: "the server, the storage or a program is unavailable, or a privilege is missing: the dump was read only",
+        73: "the disk or the storage cannot be written",
     },
 }
 

@@ -77,9 +77,25 @@ class Backups:
     """``MAINTENANCE["BACKUPS"]``: where backups go and which are kept."""
 
     root: Path = setting(Path("var/backups"), PATH, 'There is no STORAGES["backups"] and another folder is wanted.')
-    storage: str = setting("backups", NAME, "Backups go to another alias of STORAGES.")
+    destinations: tuple[str, ...] = setting(("backups",), NAMES, "Backups go to other aliases of STORAGES, or several.")
+    staging: Path | None = setting(None, PATH, "For a remote storage the temp folder is too small to hold a backup.")
     databases: tuple[str, ...] = setting(("default",), NAMES, "The task backs up other databases too.")
+    media: tuple[str, ...] = setting(("default",), NAMES, "backup_media shall take other aliases of STORAGES.")
+    recipients: tuple[str, ...] = setting((), NAMES, "Backups shall be encrypted: age's public keys of who may read.")
+    exclude_table_data: tuple[str, ...] = setting((), NAMES, "Rows shall be left out of tables that match a glob.")
+    max_seconds: Any = setting(timedelta(hours=6), DURATION, "A backup may take longer, or shall be given up sooner.")
     keep_last: int | None = setting(None, WHOLE, "Older backups shall go: keep this many of each database.")
+    keep_hourly: int | None = setting(None, WHOLE, "Keep the newest of each of so many hours (UTC) that have one.")
+    keep_daily: int | None = setting(None, WHOLE, "The same for days.")
+    keep_weekly: int | None = setting(None, WHOLE, "The same for weeks, which begin on Mondays.")
+    keep_monthly: int | None = setting(None, WHOLE, "The same for months.")
+    keep_yearly: int | None = setting(None, WHOLE, "The same for years.")
+    keep_within: Any = setting(None, DURATION, "Keep all that are not older than this, counted from the newest.")
+    keep_tags: tuple[str, ...] = setting((), NAMES, "Keep all that were made with one of these tags.")
+    minimum: int = setting(1, WHOLE, "So many of each database stay, whatever the rules and the size say.")
+    max_size: int | None = setting(None, SIZE, "The backups of a database shall take no more: the oldest go.")
+    scratch: str | None = setting(None, NAME, "Verifying shall restore on another server: its alias of DATABASES.")
+    identity: Path | None = setting(None, PATH, "Encrypted backups shall be read here: the file with the private key.")
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,11 @@ def release(name: str, *, holder: str, using: str = DEFAULT_DB_ALIAS) -> bool:
     return bool(deleted)
 
 
+def void(name: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
+    """Remove the lease whoever holds it: for who has replaced the table, with holders of the past in it."""
+    Lease.objects.using(using).filter(name=name).delete()
+
+
 def end(name: str, *, holder: str, using: str = DEFAULT_DB_ALIAS) -> bool:
     """Give the lease up but keep its row, so that its generation counts on; return False when it was not ours."""
     return bool(Lease.objects.using(using).filter(name=name, holder=holder).update(expires=Now()))
@@ -105,15 +110,20 @@ def find(name: str, *, using: str = DEFAULT_DB_ALIAS) -> Holding | None:
     return Holding(row.name, row.holder, row.since, row.expires, row.reason, row.generation)
 
 
+def take(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: str = DEFAULT_DB_ALIAS) -> None:
+    """Take the lease or raise LockHeld, which names the holder."""
+
+    def attempt() -> bool:
+        return acquire(name, holder=holder, ttl=ttl, reason=reason, using=using)
+
+    if not attempt():
+        _explain(name, attempt, using)
+
+
 @contextmanager
 def held(name: str, *, holder: str, ttl: timedelta, reason: str = "", using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     """Hold the lease for the length of a block. Raises LockHeld, which names the holder."""
-
-    def take() -> bool:
-        return acquire(name, holder=holder, ttl=ttl, reason=reason, using=using)
-
-    if not take():
-        _explain(name, take, using)
+    take(name, holder=holder, ttl=ttl, reason=reason, using=using)
     try:
         yield
     finally:
@@ -130,14 +140,14 @@ def held_once(
     One row a name is kept: a holder is forgotten once another one has had the lease.
     """
 
-    def take() -> bool:
+    def attempt() -> bool:
         return acquire_once(name, holder=holder, ttl=ttl, takeover=takeover, reason=reason, using=using)
 
-    if not take():
+    if not attempt():
         done = finished(name, holder=holder, using=using)
         if done is not None:
             raise AlreadyDone(name=name, holder=holder, finished=done.isoformat(timespec="seconds"))
-        _explain(name, take, using)
+        _explain(name, attempt, using)
     try:
         yield
     except BaseException:
@@ -146,10 +156,10 @@ def held_once(
     finish(name, holder=holder, using=using)
 
 
-def _explain(name: str, take: Callable[[], bool], using: str) -> None:
-    """Raise LockHeld with what is known of the holder; return when it has just left and ``take`` succeeds."""
+def _explain(name: str, attempt: Callable[[], bool], using: str) -> None:
+    """Raise LockHeld with what is known of the holder; return when it has just left and ``attempt`` succeeds."""
     other = find(name, using=using)
-    if other is None and take():
+    if other is None and attempt():
         return
     raise LockHeld(
         name=name,

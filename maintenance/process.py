@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from . import host
 
 _PR_SET_PDEATHSIG = 1
+_PIPE_BYTES = 1 << 20
+NOTHING = subprocess.DEVNULL
+PIPE = subprocess.PIPE
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,19 @@ class Command:
     args: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    without: tuple[str, ...] = ()
+    """Variables of ours that it does not get."""
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+    """Secrets that it gets in another way (a file): never shown in what it says."""
 
     def environment(self) -> dict[str, str]:
         """Return the whole environment of the child."""
-        return {**os.environ, **_import_path(), **self.env, **self.secrets}
+        ours = {name: value for name, value in os.environ.items() if name not in self.without}
+        return {**ours, **_import_path(), **self.env, **self.secrets}
+
+    def redacted(self, text: str) -> str:
+        """Return what the program said without its secrets."""
+        return redact(text, [*self.secrets.values(), *self.hidden])
 
 
 def _import_path() -> dict[str, str]:
@@ -66,12 +78,18 @@ def become(command: Command) -> int:
 
 
 def start(
-    command: Command, *, dies_with_us: bool = False, own_group: bool = False, deaf: bool = False
+    command: Command,
+    *,
+    dies_with_us: bool = False,
+    own_group: bool = False,
+    deaf: bool = False,
+    stdin: IO[bytes] | int | None = None,
+    piped: bool = False,
 ) -> "subprocess.Popen[bytes]":
     """Start ``command`` as a child.
 
     With ``dies_with_us`` the kernel kills it when we die (Linux); ``deaf`` blocks SIGTERM and SIGINT in it (POSIX), for
-    a program that is stopped in its own way.
+    a program that is stopped in its own way; ``piped`` gives us pipes from its stdout and stderr.
     """
     new_group: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) if own_group else 0
     posix = sys.platform != "win32"
@@ -81,7 +99,29 @@ def start(
         preexec_fn=_before_exec(os.getpid(), dies_with_us=dies_with_us, deaf=deaf) if posix else None,
         start_new_session=own_group and posix,
         creationflags=new_group,
+        stdin=stdin,
+        stdout=subprocess.PIPE if piped else None,
+        stderr=subprocess.PIPE if piped else None,
+        pipesize=_PIPE_BYTES if piped else -1,
+        bufsize=0 if piped else -1,
     )
+
+
+def wait(child: "subprocess.Popen[bytes]", seconds: float) -> int | None:
+    """Return the status that ``child`` ended with, or None when it still runs after ``seconds``."""
+    try:
+        return child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def end(child: "subprocess.Popen[bytes]") -> None:
+    """Kill ``child`` and, on POSIX, whatever else is in the session that it leads; wait for it."""
+    if child.poll() is None:
+        if sys.platform != "win32" and os.getsid(child.pid) == child.pid:
+            os.killpg(child.pid, signal.SIGKILL)
+        child.kill()
+    child.wait()
 
 
 def supervise(command: Command) -> int:

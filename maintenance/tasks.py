@@ -16,8 +16,9 @@ from django.utils import timezone
 
 from . import caches as caches_verb
 from . import conf, files, lease, monitoring, project, results, runs, sessions
-from .backups import create, destination
+from .backups import catalog, create, drill, prune, shelves
 from .errors import AlreadyDone, LockHeld, Unavailable
+from .management import backups as planning
 
 Answer = dict[str, Any]
 # How long a lock outlives its task's time limit.
@@ -110,12 +111,45 @@ def clear_cache(self: "Task[Any, Any]", expired: bool = False) -> Answer:
 @shared_task(name="maintenance.backup", bind=True, base=Alone, soft_time_limit=45 * 60, time_limit=50 * 60)
 def backup(self: "Task[Any, Any]") -> Answer:
     """Back up the databases of BACKUPS.DATABASES, and remove what exceeds BACKUPS.KEEP_LAST of each."""
-    given = conf.get().backups
-    where = destination.choose(alias=given.storage, configured=settings.STORAGES, root=given.root)
-    plans = [create.plan(alias=alias, destination=where, keep_last=given.keep_last) for alias in given.databases]
-    holder, ttl = _holder(self), _ttl(self)
-    made = [create.create(plan, holder=holder, ttl=ttl, clock=timezone.now) for plan in plans]
-    return {"destination": where.label, "backups": [one.facts() for one in made]}
+    how, holder, ttl = planning.how(), _holder(self), _ttl(self)
+    made = create.create_each(
+        conf.get().backups.databases,
+        lambda alias: create.plan(alias=alias, **how),
+        lambda plan: create.create(plan, holder=holder, ttl=ttl, clock=timezone.now),
+    )
+    return {"backups": [one.facts() for one in made]}
+
+
+@shared_task(name="maintenance.backup_media", bind=True, base=Alone, soft_time_limit=45 * 60, time_limit=50 * 60)
+def backup_media(self: "Task[Any, Any]") -> Answer:
+    """Back up the files of the storages in BACKUPS.MEDIA, and remove what the rules of BACKUPS do not keep."""
+    how, holder, ttl = {**planning.how(), "exclude": ()}, _holder(self), _ttl(self)
+    made = create.create_each(
+        conf.get().backups.media,
+        lambda name: planning.media_plan(name, **how),
+        lambda plan: create.create(plan, holder=holder, ttl=ttl, clock=timezone.now),
+    )
+    return {"backups": [one.facts() for one in made]}
+
+
+@shared_task(name="maintenance.verify_backup", bind=True, base=Alone, soft_time_limit=45 * 60, time_limit=50 * 60)
+def verify_backup(self: "Task[Any, Any]") -> Answer:
+    """Restore drill: restore the newest backup of each of BACKUPS.DATABASES, from each destination, and compare it.
+
+    A database without a backup fails it, as a damaged backup does.
+    """
+    means, aliases = planning.means("restore"), conf.get().backups.databases
+    alone = [shelves.look([one]) for one in planning.destinations()]
+    newest = [shelves.find(shelf, catalog.LATEST, alias=alias)[0] for shelf in alone for alias in aliases]
+    return {"backups": [drill.prove(place, means, clock=timezone.now).facts() for place in newest]}
+
+
+@shared_task(name="maintenance.prune_backups", bind=True, base=Alone, soft_time_limit=10 * 60, time_limit=15 * 60)
+def prune_backups(self: "Task[Any, Any]") -> Answer:
+    """Remove the backups that no rule of BACKUPS keeps, from each destination."""
+    rules = planning.rules(conf.get().backups)
+    plans = [prune.plan(shelf, rules=rules) for shelf in shelves.look(planning.destinations())]
+    return {"pruned": [asdict(prune.apply(plan)) for plan in plans]}
 
 
 @shared_task(name="maintenance.purge_results", bind=True, base=Repeatable, soft_time_limit=25 * 60, time_limit=30 * 60)

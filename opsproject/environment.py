@@ -70,6 +70,8 @@ VARIABLES = (
         "Tasks at a time of one worker: a number, or auto (run_worker decides).",
     ),
     Variable("BACKUP_KEEP_LAST", "count", 14, "Backups kept of each database (5 in DEBUG)."),
+    Variable("BACKUP_RECIPIENTS", "list", [], "age's public keys: backups are encrypted to them."),
+    Variable("BACKUP_IDENTITY", "text", "", "File with age's private key, where encrypted backups are read."),
     Variable("EMAIL_URL", "text", "", "smtp:// URL. Empty: mail is printed to the console."),
     Variable("DEFAULT_FROM_EMAIL", "text", "ops@localhost", "Sender of the project's mail."),
 )

@@ -211,6 +211,8 @@ CELERY_TASK_QUEUES = (
 CELERY_TASK_CREATE_MISSING_QUEUES = False  # a misspelt queue is an error, not a queue that nobody consumes
 CELERY_TASK_ROUTES = {
     "maintenance.backup": {"queue": "heavy_tasks"},
+    "maintenance.backup_media": {"queue": "heavy_tasks"},
+    "maintenance.verify_backup": {"queue": "heavy_tasks"},
     "maintenance.purge_results": {"queue": "heavy_tasks"},
     "maintenance.clear_sessions": {"queue": "heavy_tasks"},
     "maintenance.clear_files": {"queue": "heavy_tasks"},
@@ -253,7 +255,11 @@ MAINTENANCE: dict[str, Any] = {
         "DATABASE_CONNECTIONS": read("DATABASE_CONNECTIONS") or None,
     },
     "BROKER": {"FOLDER": VAR_DIR / "broker"},
-    "BACKUPS": {"KEEP_LAST": 5 if DEBUG else read("BACKUP_KEEP_LAST")},
+    "BACKUPS": {
+        "KEEP_LAST": 5 if DEBUG else read("BACKUP_KEEP_LAST"),
+        "RECIPIENTS": read("BACKUP_RECIPIENTS"),
+        "IDENTITY": read("BACKUP_IDENTITY") or None,
+    },
 }
 
 # --- Logging: one line an event on stderr, where process managers and hosts expect it.

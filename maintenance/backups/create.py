@@ -1,36 +1,67 @@
-"""Making a backup: copy, compress, store, and the manifest last."""
+"""Making a backup: dump, compress, encrypt, store, and the manifest last."""
 
-import errno
+import platform
 import shutil
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import django
 import zstandard
+from django.core.files.storage import Storage
 
 from maintenance import lease
-from maintenance.errors import CannotWrite
+from maintenance.errors import ConfigurationError, MaintenanceError
+from maintenance.units import human_size
 
-from . import catalog, engines, retention, streams
-from .destination import Destination, make_private, settle
-from .engines import sqlite
-from .errors import LeaseLost, OutOfSpace, StoredDiffers
-from .manifest import Manifest, data_name, new_id
+from . import catalog, crypt, engines, retention, signals, store, streams
+from .destination import Destination, writing
+from .engines.files import dump as files
+from .engines.source import Source
+from .errors import NotEnoughSpace, SeveralFailed
+from .manifest import AGE, Manifest, data_name, kind_of, new_id
+from .pulse import Pulse, Watch, nobody
+from .retention import Rules
+
+Made = TypeVar("Made")
+# What is expected of compression where no earlier backup tells.
+_RATIO = 0.5
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who makes a backup: the project's name and the host's."""
+
+    project: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A backup to make: of what, and where to."""
+    """A backup to make: of what, where to, and how."""
 
-    source: sqlite.Source
-    destination: Destination
-    keep_last: int | None
+    source: Source
+    destinations: tuple[Destination, ...]
+    rules: Rules = field(default_factory=Rules)
+    """Which older ones stay afterwards."""
+    recipients: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    tag: str = ""
+    origin: Origin = field(default_factory=Origin)
+    at_most: timedelta | None = None
+
+    @property
+    def lock(self) -> str:
+        """The name of the lease that is held meanwhile."""
+        return f"backup:{self.source.alias}"
+
+    @property
+    def kind(self) -> str:
+        """``database`` or ``media``."""
+        return kind_of(self.source.engine)
 
 
 @dataclass(frozen=True)
@@ -38,140 +69,203 @@ class Backup:
     """A backup that was made, and what was removed along with it."""
 
     manifest: Manifest
-    destination: str
+    destinations: tuple[str, ...]
     swept: int
     """Leftovers of killed runs."""
     removed: tuple[str, ...]
     """Ids of older backups that retention removed."""
     broken: tuple[str, ...]
-    """Manifests in the destination that cannot be read."""
+    """Manifests in the destinations that cannot be read."""
 
     def facts(self) -> dict[str, Any]:
         """Return it as JSON-able facts: the manifest's, and what was removed."""
-        facts = {"swept": self.swept, "removed": list(self.removed), "broken": list(self.broken)}
-        return {**self.manifest.facts(), **facts}
+        listed = {key: list(getattr(self, key)) for key in ("destinations", "removed", "broken")}
+        return {**self.manifest.facts(), **listed, "swept": self.swept}
 
 
-def plan(*, alias: str, destination: Destination, keep_last: int | None) -> Plan:
-    """Return how the database ``alias`` is backed up; nothing is opened or written.
+def plan(*, alias: str, destinations: tuple[Destination, ...], **how: Any) -> Plan:
+    """Return how the database ``alias`` is backed up; ``how`` are Plan's other fields. Nothing is written.
 
-    Raises UnknownDatabase, EngineUnsupported, DatabaseInMemory, DatabaseMissing.
+    Raises UnknownDatabase, EngineUnsupported, DatabaseInMemory, DatabaseMissing, DatabaseUnreachable, ToolMissing,
+    ToolTooOld, EncryptionMissing, BadRecipient.
     """
-    return Plan(engines.source(alias), destination, keep_last)
+    return _usable(Plan(engines.source(alias), destinations, **how))
 
 
-def create(plan: Plan, *, holder: str, ttl: timedelta, clock: Callable[[], datetime]) -> Backup:
-    """Make the backup of ``plan`` as ``holder`` of the lock ``backup:<alias>``, which lives for ``ttl`` and is renewed.
+def _usable(plan: Plan) -> Plan:
+    if plan.recipients:
+        crypt.encryption(plan.recipients)
+    return plan
 
-    Leftovers of killed runs are swept before, backups beyond ``keep_last`` removed after.
-    Raises LockHeld, LeaseLost, SnapshotFailed, CopyDamaged, CannotWrite, OutOfSpace, StoredDiffers.
+
+def plan_media(*, alias: str, storage: Storage, skip: Sequence[Path] = (), **how: Any) -> Plan:
+    """Return how the files of ``storage`` are backed up under the name ``alias``, without the folders ``skip``.
+
+    Raises MediaMissing, EncryptionMissing, BadRecipient.
     """
-    alias, destination = plan.source.alias, plan.destination
-    name = f"backup:{alias}"
-    with lease.held(name, holder=holder, ttl=ttl, reason=f"backup of {alias}"), _writing(destination):
+    return _usable(Plan(files.source(alias, storage, skip=skip), **how))
+
+
+def create(plan: Plan, *, holder: str, ttl: timedelta, clock: Callable[[], datetime], watch: Watch = nobody) -> Backup:
+    """Make the backup of ``plan`` as ``holder`` of its lock, which lives for ``ttl`` and is renewed.
+
+    Leftovers of killed runs are swept before, backups that no rule keeps removed after.
+    Raises LockHeld, LeaseLost, OutOfTime, NotEnoughSpace, CannotWrite, OutOfSpace, StoredDiffers, StorageFailed,
+    DestinationFailed, and what the engine's dump raises.
+    """
+    with lease.held(plan.lock, holder=holder, ttl=ttl, reason=f"backup of {plan.source.alias}"):
+        pulse = Pulse(plan.lock, holder=holder, ttl=ttl, at_most=plan.at_most, watch=watch)
         started = clock()
-        there = catalog.read(destination.storage)
-        found = catalog.leftovers(there, destination, alias=alias, started=started)
-        catalog.sweep(destination.storage, found)
-        manifest = _make(plan, started=started, clock=clock, beat=_renewal(name, holder=holder, ttl=ttl))
-        old = retention.surplus([*there.of(alias), manifest], keep_last=plan.keep_last)
-        for backup in old:
-            catalog.remove(destination.storage, backup)
-    return Backup(manifest, destination.label, len(found), tuple(backup.id for backup in old), there.broken)
+        id_ = new_id(started)
+        with _announced(plan, id_):
+            there, swept = _swept(plan, started)
+            _require_space(plan, there)
+            manifest = _make(plan, id_, started=started, clock=clock, pulse=pulse)
+        removed = [id_ for destination in plan.destinations for id_ in _thinned(plan, destination, there, manifest)]
+    broken = (name for one in there.values() for name in one.broken)
+    labels = tuple(destination.label for destination in plan.destinations)
+    return Backup(manifest, labels, swept, tuple(dict.fromkeys(removed)), tuple(dict.fromkeys(broken)))
 
 
-def foresee(plan: Plan) -> tuple[str, ...]:
+def create_each(
+    aliases: Iterable[str],
+    plan: Callable[[str], Plan],
+    make: Callable[[Plan], Made],
+) -> tuple[Made, ...]:
+    """Plan and make the backup of each alias; one that fails does not keep the others from theirs.
+
+    Raises ConfigurationError at once; at the end the error of the one that failed, or SeveralFailed.
+    """
+    plans: dict[str, Plan] = {}
+    failed: dict[str, MaintenanceError] = {}
+    made: list[Made] = []
+    for alias in dict.fromkeys(aliases):
+        with _kept(alias, failed):
+            plans[alias] = plan(alias)
+    for alias, one in plans.items():
+        with _kept(alias, failed):
+            made.append(make(one))
+    if len(failed) == 1:
+        raise next(iter(failed.values()))
+    if failed:
+        raise SeveralFailed(aliases=", ".join(map(repr, failed)), reasons=" ".join(map(str, failed.values())))
+    return tuple(made)
+
+
+@contextmanager
+def _kept(alias: str, failed: dict[str, MaintenanceError]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigurationError:
+        raise
+    except MaintenanceError as error:
+        failed[alias] = error
+
+
+def foresee(plan: Plan, *, now: datetime) -> tuple[str, ...]:
     """Return the ids of the backups that retention will remove once the one of ``plan`` is made; changes nothing."""
-    with _writing(plan.destination):
-        there = catalog.read(plan.destination.storage)
-    old = retention.surplus(there.of(plan.source.alias), keep_last=plan.keep_last, coming=1)
-    return tuple(backup.id for backup in old)
+    old: dict[str, None] = {}
+    for destination in plan.destinations:
+        with writing(destination):
+            there = catalog.read(destination.storage)
+        before = [one for one in there.entries if one.group == (plan.source.alias, plan.kind, plan.source.engine)]
+        if before:
+            coming = replace(before[-1].manifest, id=new_id(now), started=now, tag=plan.tag)
+            those = retention.surplus(coming, before=before, rules=plan.rules)
+            old |= dict.fromkeys(backup.id for backup in those)
+    return tuple(old)
 
 
-def _make(plan: Plan, *, started: datetime, clock: Callable[[], datetime], beat: Callable[..., None]) -> Manifest:
-    alias, id_ = plan.source.alias, new_id(started)
-    name = data_name(id_, alias, sqlite.SUFFIX)
-    with _staging(plan.destination, name) as folder, ExitStack() as undo:
-        copy = streams.create(folder / "copy")
-        snapshot = sqlite.snapshot(plan.source, copy, beat=beat)
-        packed = streams.pack(copy, folder / "data", beat=beat)
-        copy.unlink()
-        undo.callback(plan.destination.storage.delete, name)
-        _store(plan.destination, folder / "data", name)
+@contextmanager
+def _announced(plan: Plan, id_: str) -> Iterator[None]:
+    about = {"sender": Manifest, "alias": plan.source.alias, "id": id_}
+    signals.backup_started.send_robust(**about)
+    try:
+        yield
+    except BaseException as error:
+        signals.backup_failed.send_robust(**about, error=error)
+        raise
+
+
+def _swept(plan: Plan, started: datetime) -> tuple[dict[str, catalog.Catalog], int]:
+    there, count = {}, 0
+    for destination in plan.destinations:
+        with writing(destination):
+            found = there[destination.label] = catalog.read(destination.storage)
+            left = catalog.leftovers(found, destination, alias=plan.source.alias, started=started)
+            catalog.sweep(destination.storage, left)
+            count += len(left)
+    return there, count
+
+
+def _require_space(plan: Plan, there: Mapping[str, catalog.Catalog]) -> None:
+    """Raise NotEnoughSpace when a folder on this machine cannot hold what will be written to it, about."""
+    size = plan.source.size_bytes or 0
+    before = (backup for found in there.values() for backup in found.of(plan.source.alias, plan.kind))
+    newest = max((one for one in before if one.plain_bytes), key=lambda one: one.started, default=None)
+    packed = int(size * (newest.stored_bytes / newest.plain_bytes if newest else _RATIO))
+    at_home = store.home(plan.destinations)
+    for destination in plan.destinations:
+        if destination is not at_home and not destination.is_local:
+            continue
+        folder = next(path for path in (destination.staging, *destination.staging.absolute().parents) if path.exists())
+        needed = packed + (plan.source.scratch_bytes if destination is at_home else 0)
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            about = {"free": human_size(free), "needed": human_size(needed)}
+            raise NotEnoughSpace(path=str(destination.staging), alias=plan.source.alias, **about)
+
+
+def _make(plan: Plan, id_: str, *, started: datetime, clock: Callable[[], datetime], pulse: Pulse) -> Manifest:
+    source, at_home = plan.source, store.home(plan.destinations)
+    encrypt = crypt.encryption(plan.recipients) if plan.recipients else None
+    name = data_name(id_, source.alias, source.engine, AGE if encrypt else "")
+    with writing(at_home), store.staging(at_home, name) as folder:
+        dumping = source.dump(folder=folder, exclude=plan.exclude, pulse=pulse)
+        with dumping as dump, pulse.stage("dump", dump.size_bytes):
+            # The end of the chunks is also the check of the exit status of the program that they come from.
+            packed = streams.pack(dump.chunks, folder / "data", encrypt=encrypt, pulse=pulse)
+            contents = dump.contents()
         manifest = Manifest(
             id=id_,
-            alias=alias,
-            engine=sqlite.ENGINE,
+            alias=source.alias,
+            kind=plan.kind,
+            engine=source.engine,
             file=name,
+            host=plan.origin.host,
+            project=plan.origin.project,
             started=started,
             finished=clock(),
-            plain_bytes=packed.plain_bytes,
-            plain_sha256=packed.plain_sha256,
-            stored_bytes=packed.stored_bytes,
-            stored_sha256=packed.stored_sha256,
-            compression=streams.COMPRESSION,
-            tables=snapshot.tables,
-            versions={**_versions(), **snapshot.versions},
+            stages=pulse.stages,
+            **vars(packed),
+            encryption=AGE if encrypt else "",
+            recipients=plan.recipients,
+            tag=plan.tag,
+            **{**vars(contents), "versions": {**contents.versions, **_versions()}},
         )
         file = streams.create(folder / "manifest")
         file.write_bytes(manifest.to_json())
-        beat(now=True)
-        undo.callback(plan.destination.storage.delete, manifest.name)
-        _store(plan.destination, file, manifest.name)
-        undo.pop_all()
+        staged = store.Staged(folder / "data", file, manifest, at_home)
+        with pulse.stage("store", packed.stored_bytes):
+            store.store(staged, plan.destinations, pulse=pulse, last=pulse.renew)
+    signals.backup_finished.send_robust(sender=Manifest, manifest=manifest, destinations=plan.destinations)
     return manifest
 
 
-def _store(destination: Destination, file: Path, name: str) -> None:
-    size = file.stat().st_size
-    with streams.staged(file) as content:
-        taken = destination.storage.save(name, content)
-    if taken != name:
-        destination.storage.delete(taken)
-        raise StoredDiffers(where=destination.label, stored=taken, sent=name)
-    stored = destination.storage.size(name)
-    if stored != size:
-        destination.storage.delete(name)
-        raise StoredDiffers(where=f"{destination.label}: {name}", stored=f"{stored} bytes", sent=f"{size} bytes")
-    settle(destination)
-
-
-@contextmanager
-def _staging(destination: Destination, name: str) -> Iterator[Path]:
-    make_private(destination.staging)
-    folder = destination.staging / f"{catalog.STAGING}{name}"
-    folder.mkdir(mode=0o700)
-    try:
-        yield folder.absolute()
-    finally:
-        shutil.rmtree(folder)
-
-
-@contextmanager
-def _writing(destination: Destination) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        path = str(error.filename or destination.label)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutOfSpace(path=path) from error
-        raise CannotWrite(path=path, reason=error.strerror or str(error)) from error
-
-
-def _renewal(name: str, *, holder: str, ttl: timedelta) -> Callable[..., None]:
-    renewed = time.monotonic()
-
-    def beat(*, now: bool = False) -> None:
-        nonlocal renewed
-        if not now and time.monotonic() - renewed < ttl.total_seconds() / 3:
-            return
-        if not lease.renew(name, holder=holder, ttl=ttl):
-            raise LeaseLost(name=name)
-        renewed = time.monotonic()
-
-    return beat
+def _thinned(
+    plan: Plan, destination: Destination, there: Mapping[str, catalog.Catalog], made: Manifest
+) -> Iterator[str]:
+    before = there[destination.label].entries
+    with writing(destination):
+        for backup in retention.surplus(made, before=before, rules=plan.rules):
+            catalog.remove(destination.storage, backup)
+            signals.backup_pruned.send_robust(sender=Manifest, manifest=backup, destination=destination)
+            yield backup.id
 
 
 def _versions() -> dict[str, str]:
-    python = ".".join(map(str, sys.version_info[:3]))
-    return {"python": python, "django": django.get_version(), "zstandard": zstandard.__version__}
+    return {
+        "python": platform.python_version(),
+        "django": django.get_version(),
+        "zstandard": zstandard.__version__,
+    }

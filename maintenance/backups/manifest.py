@@ -4,37 +4,90 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import quote, unquote
 
 from .errors import ManifestBroken
 
-SCHEMA_VERSION: Final = 1
-_ID: Final = r"\d{8}T\d{6}Z-[0-9a-f]{8}"
-_MANIFEST: Final = re.compile(rf"(?P<id>{_ID})\.manifest\.json")
-_DATA: Final = re.compile(rf"(?P<id>{_ID})\.(?P<alias>.+)\.(sqlite3)\.zst")
+SCHEMA_VERSION: Final = 2
+DATABASE, MEDIA = "database", "media"
+AGE: Final = "age"
+# What a backup's data is called after its alias, by engine.
+SUFFIXES: Final[Mapping[str, str]] = {"sqlite": "sqlite3", "postgresql": "pgdump", "mysql": "sql", "files": "tar"}
+_ENGINES: Final = {suffix: engine for engine, suffix in SUFFIXES.items()}
+ID: Final = r"\d{8}T\d{6}Z-[0-9a-f]{8}"
+_MANIFEST: Final = re.compile(rf"(?P<id>{ID})\.manifest\.json")
+_DATA: Final = re.compile(rf"(?P<id>{ID})\.(?P<alias>[^/]+)\.(?P<suffix>{'|'.join(_ENGINES)})\.zst(?P<age>\.age)?")
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+# What version 1 (SQLite only) did not say.
+_SINCE_2: Final[Mapping[str, Any]] = {
+    "kind": DATABASE,
+    "host": "",
+    "project": "",
+    "stages": [],
+    "encryption": "",
+    "recipients": [],
+    "excluded": [],
+    "migrations": {},
+    "tag": "",
+    "warnings": [],
+}
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """One backup. Sizes are bytes, hashes hexadecimal SHA-256: ``plain`` of the dump, ``stored`` of the file."""
+class Named(NamedTuple):
+    """What a data file's name says."""
 
     id: str
     alias: str
     engine: str
+    encryption: str
+
+    @property
+    def kind(self) -> str:
+        """Return ``database`` or ``media``."""
+        return kind_of(self.engine)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """One backup. Sizes are bytes, hashes hexadecimal SHA-256: ``plain`` of the dump, ``stored`` of the file.
+
+    It is written once and never changed: what is learnt later stands in files beside it.
+    """
+
+    id: str
+    alias: str
+    kind: str = DATABASE
+    """``database``, or ``media``: then ``alias`` is one of STORAGES, or a folder's name."""
+    engine: str
+    """``sqlite``, ``postgresql``, ``mysql`` (MariaDB too) or ``files``."""
     file: str
+    host: str = ""
+    project: str = ""
     started: datetime
     finished: datetime
+    stages: tuple[tuple[str, float], ...] = ()
+    """Seconds by stage, in their order."""
     plain_bytes: int
     plain_sha256: str
     stored_bytes: int
     stored_sha256: str
-    compression: str
-    tables: Mapping[str, int]
-    """Rows by table, counted in the copy."""
+    compression: str = "zstd"
+    encryption: str = ""
+    """``age``, or nothing."""
+    recipients: tuple[str, ...] = ()
+    """The public keys that it was encrypted to."""
+    tables: Mapping[str, int] | None
+    """Rows by table in the dump's own snapshot; None where they have not been counted."""
+    excluded: tuple[str, ...] = ()
+    """The tables whose rows were left out."""
+    migrations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The last applied migrations by app."""
     versions: Mapping[str, str]
+    tag: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -43,8 +96,8 @@ class Manifest:
 
     def facts(self) -> dict[str, Any]:
         """Return it as JSON-able facts, ``schema_version`` first."""
-        facts = {"schema_version": SCHEMA_VERSION, **asdict(self)}
-        return facts | {"started": self.started.isoformat(), "finished": self.finished.isoformat()}
+        moments = {"started": self.started.isoformat(), "finished": self.finished.isoformat()}
+        return {"schema_version": SCHEMA_VERSION, **_listed(asdict(self) | moments)}
 
     def to_json(self) -> bytes:
         """Return the manifest file's content."""
@@ -54,24 +107,28 @@ class Manifest:
     def from_json(cls, content: bytes, *, name: str) -> Self:
         """Read a manifest file called ``name``. Raises ManifestBroken; nothing in it is trusted to be a path."""
         try:
-            facts = json.loads(content)
-            return cls._checked(facts, name)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return cls._checked(json.loads(content), name)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ManifestBroken(name=name, reason=f"{type(error).__name__}: {error}") from error
 
     @classmethod
     def _checked(cls, facts: Mapping[str, Any], name: str) -> Self:
-        if facts["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"its format is {facts['schema_version']!r}, and this version knows {SCHEMA_VERSION}")
-        values = {entry.name: facts[entry.name] for entry in fields(cls)}
-        values |= {key: _moment(values[key]) for key in ("started", "finished")}
-        _require(values, str, "id", "alias", "engine", "file", "plain_sha256", "stored_sha256", "compression")
-        _require(values, int, "plain_bytes", "stored_bytes")
-        _require(values, dict, "tables", "versions")
+        version = facts["schema_version"]
+        if version not in (1, SCHEMA_VERSION) or isinstance(version, bool):
+            raise ValueError(f"its format is {version!r}, and this version knows {SCHEMA_VERSION}")
+        given = {**_SINCE_2, **facts} if version == 1 else facts
+        values = {entry.name: given[entry.name] for entry in fields(cls)}
+        _require_kinds(values)
+        values |= {key: moment(values[key]) for key in ("started", "finished")}
+        values |= {key: tuple(values[key]) for key in ("recipients", "excluded", "warnings")}
+        values["stages"] = tuple((str(stage), float(seconds)) for stage, seconds in values["stages"])
+        values["migrations"] = {app: tuple(heads) for app, heads in values["migrations"].items()}
         if manifest_name(values["id"]) != name:
             raise ValueError(f"it is that of backup {values['id']!r}")
-        if owner(values["file"]) != (values["id"], values["alias"]):
+        if owner(values["file"]) != tuple(values[key] for key in Named._fields):
             raise ValueError(f"its file {values['file']!r} is another backup's")
+        if values["kind"] != kind_of(values["engine"]):
+            raise ValueError(f"its engine {values['engine']!r} makes no backups of kind {values['kind']!r}")
         return cls(**values)
 
 
@@ -85,15 +142,20 @@ def manifest_name(id_: str) -> str:
     return f"{id_}.manifest.json"
 
 
-def data_name(id_: str, alias: str, suffix: str) -> str:
-    """Return the file name of a backup's data: ``<id>.<alias>.sqlite3.zst``. The alias is percent-encoded."""
-    return f"{id_}.{quote(alias, safe='')}.{suffix}.zst"
+def data_name(id_: str, alias: str, engine: str, encryption: str = "") -> str:
+    """Return the file name of a backup's data: ``<id>.<alias>.sqlite3.zst``, and ``.age`` when it is encrypted.
+
+    The alias is percent-encoded.
+    """
+    return f"{id_}.{quote(alias, safe='')}.{SUFFIXES[engine]}.zst{'.age' if encryption else ''}"
 
 
-def owner(file: str) -> tuple[str, str] | None:
-    """Return (id, alias) of a data file's name; None for a file that is not ours."""
+def owner(file: str) -> Named | None:
+    """Return what a data file's name says; None for a file that is not ours."""
     found = _DATA.fullmatch(file)
-    return (found["id"], unquote(found["alias"])) if found and "/" not in file else None
+    if not found:
+        return None
+    return Named(found["id"], unquote(found["alias"]), _ENGINES[found["suffix"]], AGE if found["age"] else "")
 
 
 def manifest_id(file: str) -> str | None:
@@ -107,14 +169,46 @@ def started_second(id_: str) -> datetime:
     return datetime.strptime(id_.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
+def kind_of(engine: str) -> str:
+    """Return the kind of backup that an engine makes."""
+    return MEDIA if engine == "files" else DATABASE
+
+
+def _listed(value: Any) -> Any:
+    """Return ``value`` with lists for tuples: as JSON gives it back."""
+    if isinstance(value, dict):
+        return {key: _listed(one) for key, one in value.items()}
+    return [_listed(one) for one in value] if isinstance(value, tuple) else value
+
+
+def moment(text: str) -> datetime:
+    """Return a time with its offset. Raises ValueError without one."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
         raise ValueError(f"the time {text!r} has no offset")
-    return moment
+    return found
 
 
-def _require(values: Mapping[str, Any], kind: type, *keys: str) -> None:
+def _require_kinds(values: Mapping[str, Any]) -> None:
+    _require(values, str, "id", "alias", "kind", "engine", "file", "host", "project", "tag", "compression")
+    _require(values, str, "encryption", "started", "finished")
+    _require(values, int, "plain_bytes", "stored_bytes")
+    _require(values, list, "stages", "recipients", "excluded", "warnings")
+    _require(values, dict, "migrations", "versions")
+    for key in ("plain_sha256", "stored_sha256"):
+        if not isinstance(values[key], str) or not _HASH.fullmatch(values[key]):
+            raise ValueError(f"{key} is no SHA-256")
+    for key in ("recipients", "excluded", "warnings"):
+        _require(dict(enumerate(values[key])), str, *range(len(values[key])))
+    _require(values["versions"], str, *values["versions"])
+    _require(values["migrations"], list, *values["migrations"])
+    if values["tables"] is not None:
+        _require(values, dict, "tables")
+        _require(values["tables"], int, *values["tables"])
+
+
+def _require(values: Mapping[Any, Any], kind: type, *keys: Any) -> None:
     for key in keys:
-        if not isinstance(values[key], kind) or isinstance(values[key], bool):
+        value: Any = values[key]
+        if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
             raise TypeError(f"{key} is not {kind.__name__}")

@@ -87,15 +87,21 @@ class Command(BaseCommand):
         if self.verbosity:
             self.stderr.write(text, self.style.NOTICE)
 
-    def confirm(self, question: str, *, interactive: bool) -> None:
-        """Ask on the terminal; Enter means no. Raises NotConfirmed, also where there is no terminal."""
+    def confirm(
+        self, question: str, *, interactive: bool, word: str = "", refusal: type[NotConfirmed] = NotConfirmed
+    ) -> None:
+        """Ask on the terminal for a yes, or for ``word``; Enter means no.
+
+        Raises ``refusal``, also where there is no terminal.
+        """
         if not interactive:
             return
         if not sys.stdin.isatty():
-            raise NotConfirmed()
-        self.stderr.write(f"{question} [y/N]", ending=" ")
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise NotConfirmed()
+            raise refusal()
+        self.stderr.write(f"{question} [{word or 'y'}/N]", ending=" ")
+        answer = sys.stdin.readline().strip()
+        if answer != word if word else answer.lower() not in ("y", "yes"):
+            raise refusal()
 
     def document(self, **facts: Any) -> None:
         """Write one JSON document (stdout), its ``schema_version`` first."""

@@ -57,7 +57,7 @@ def test_several_databases(run: Run, sqlite_file: Add, folder: Path, settings: A
     assert (err, code) == ("", 0)
     document = json.loads(out)
     assert [one["alias"] for one in document["backups"]] == ["archive", "other"]
-    assert document["destination"] == str(folder)
+    assert [one["destinations"] for one in document["backups"]] == [[str(folder)], [str(folder)]]
     settings.MAINTENANCE = {"BACKUPS": {"ROOT": folder, "DATABASES": ["other"]}}
     out, err, code = run("backup", "--json")
     assert [one["alias"] for one in json.loads(out)["backups"]] == ["other"]
@@ -67,15 +67,16 @@ def test_the_document_is_the_manifest_and_what_was_removed(run: Run, sqlite_file
     fill(sqlite_file("archive"))
     out, err, code = run("backup", "--database=archive", "--json")
     document = json.loads(out)
-    assert list(document) == ["schema_version", "dry_run", "destination", "backups"]
+    assert list(document) == ["schema_version", "dry_run", "backups"]
     manifest = json.loads(next(folder.glob("*.manifest.json")).read_bytes())
-    assert document["backups"] == [{**manifest, "swept": 0, "removed": [], "broken": []}]
+    more = {"destinations": [str(folder)], "removed": [], "broken": [], "swept": 0}
+    assert document["backups"] == [{**manifest, **more}]
     assert (manifest["tables"], err, code) == ({"entry": 2}, "", 0)
 
 
 def test_a_dry_run_touches_nothing_and_foretells_retention(run: Run, sqlite_file: Add, folder: Path) -> None:
     fill(sqlite_file("archive"))
-    said = f"Would back up 'archive' (SQLite, 8.2 KB) to '{folder}'.\n"
+    said = f"Would back up 'archive' (SQLite, about 8.2 KB) to '{folder}'.\n"
     assert run("backup", "--database=archive", "--dry-run") == (said, "", 0)
     assert not folder.exists()
     for _ in range(2):
@@ -86,7 +87,8 @@ def test_a_dry_run_touches_nothing_and_foretells_retention(run: Run, sqlite_file
     said += f"Would remove the older backup {id_}.\n"
     assert run("backup", "--database=archive", "--dry-run") == (said, "", 0)
     out, _, _ = run("backup", "--database=archive", "--dry-run", "--json")
-    assert json.loads(out)["backups"] == [{"alias": "archive", "plain_bytes": 8192, "removed": [id_]}]
+    facts = {"alias": "archive", "engine": "sqlite", "plain_bytes": 8192, "removed": [id_], "warnings": []}
+    assert json.loads(out)["backups"] == [facts]
     assert sorted(folder.iterdir()) == before
 
 
@@ -128,22 +130,15 @@ def test_a_memory_database_has_no_file(run: Run, folder: Path) -> None:
     assert run("backup") == ("", err, 2)
 
 
-@pytest.mark.parametrize(
-    ("engine", "tool"),
-    [
-        ("postgresql", "pg_dump -Fc and pg_restore"),
-        ("mysql", "mariadb-dump --single-transaction (or mysqldump) and the client's `source`"),
-    ],
-)
-def test_another_engine_is_named_with_its_own_tool(
-    run: Run, sqlite_file: Add, folder: Path, engine: str, tool: str, monkeypatch: Any
+def test_an_unknown_engine_is_refused_before_anything_is_done(
+    run: Run, sqlite_file: Add, folder: Path, monkeypatch: Any
 ) -> None:
     fill(sqlite_file("archive"))
     fill(sqlite_file("good"))
-    monkeypatch.setattr(connections["archive"], "vendor", engine, raising=False)
+    monkeypatch.setattr(connections["archive"], "vendor", "oracle", raising=False)
     err = (
-        f"CommandError: Backing up 'archive' is not supported yet: its engine is '{engine}', and only SQLite is. "
-        f"Until then use {tool}.\n"
+        "CommandError: Database 'archive' cannot be backed up: its engine is 'oracle'. "
+        "SQLite, PostgreSQL, MariaDB and MySQL are known. Use its own tools.\n"
     )
     assert run("backup", "--database", "good", "archive") == ("", err, 2)
     assert not folder.exists()
@@ -177,3 +172,48 @@ def test_the_lock_is_free_again_after_a_run(run: Run, sqlite_file: Add, folder: 
     assert lease.find("backup:archive") is None
     manifest = json.loads(next(folder.glob("*.manifest.json")).read_bytes())
     assert before.isoformat() <= manifest["started"] <= manifest["finished"]
+
+
+def test_one_that_fails_does_not_keep_the_others_from_theirs(run: Run, sqlite_file: Add, folder: Path) -> None:
+    fill(sqlite_file("archive"))
+    sqlite_file("broken").write_bytes(b"no database" * 100)
+    sqlite_file("gone").unlink()
+    out, err, code = run("backup", "--database", "broken", "archive")
+    assert (out.count("Backed up 'archive'"), code) == (1, 1)
+    assert err == (
+        "CommandError: Database 'broken' could not be copied: file is not a database. "
+        "Nothing was stored. Try again; `PRAGMA integrity_check` tells whether the database is damaged.\n"
+    )
+    out, err, code = run("backup", "--database", "broken", "gone", "archive", "--json")
+    assert [one["alias"] for one in json.loads(out)["backups"]] == ["archive"]
+    assert err.startswith("CommandError: Backups failed of 'gone', 'broken': The file ")
+    assert code == 1
+
+
+def test_all_databases(run: Run, sqlite_file: Add, folder: Path) -> None:
+    fill(sqlite_file("archive"))
+    assert connections["archive"].vendor == "sqlite"
+    err = (
+        "CommandError: Database 'default' is SQLite in memory: it has no file to back up. "
+        "Give DATABASES['default'][\"NAME\"] a path.\n"
+    )
+    assert run("backup", "--all") == ("", err, 2)
+    assert run("backup", "--all", "--database", "archive")[2] == 2
+
+
+def test_a_tag_is_kept_in_the_manifest_and_the_backup_verified(run: Run, sqlite_file: Add, folder: Path) -> None:
+    fill(sqlite_file("archive"))
+    out, err, code = run("backup", "--database=archive", "--tag", "before upgrade", "--verify", "restore")
+    assert (out.splitlines()[1].split(": ")[-1], err, code) == ("restored, 2 rows in 1 table.", "", 0)
+    (manifest,) = folder.glob("*.manifest.json")
+    assert json.loads(manifest.read_bytes())["tag"] == "before upgrade"
+
+
+def test_a_deadline_ends_it_with_75(run: Run, sqlite_file: Add, folder: Path) -> None:
+    fill(sqlite_file("archive"))
+    err = (
+        "CommandError: 'backup:archive' was stopped after 0s, at copy: that is the most it may take. "
+        "Nothing was stored. Raise --max-seconds or BACKUPS.MAX_SECONDS, or find out what holds it up.\n"
+    )
+    assert run("backup", "--database=archive", "--max-seconds=0.000001") == ("", err.replace("0s", "1e-06s"), 75)
+    assert list(folder.iterdir()) == []

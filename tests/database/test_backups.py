@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from django.utils import timezone
 from maintenance import lease
 from maintenance.backups import catalog, create, destination, engines
 from maintenance.backups.destination import Destination
-from maintenance.backups.engines import sqlite
+from maintenance.backups.engines.sqlite import dump as sqlite
 from maintenance.backups.errors import (
     CopyDamaged,
     DatabaseMissing,
@@ -31,6 +32,7 @@ from maintenance.backups.errors import (
     StoredDiffers,
 )
 from maintenance.backups.manifest import data_name, manifest_name, new_id
+from maintenance.backups.retention import Rules
 from maintenance.errors import CannotWrite, LockHeld
 from tests.servers import missing
 
@@ -65,7 +67,7 @@ def where(folder: Path) -> Destination:
 
 
 def back_up(alias: str, where: Destination, *, keep_last: int | None = None, holder: str = "test") -> create.Backup:
-    plan = create.plan(alias=alias, destination=where, keep_last=keep_last)
+    plan = create.plan(alias=alias, destinations=(where,), rules=Rules(last=keep_last))
     return create.create(plan, holder=holder, ttl=TTL, clock=timezone.now)
 
 
@@ -132,7 +134,7 @@ def test_two_tables_agree_while_a_writer_writes(sqlite_file: Add, where: Destina
     try:
         assert wrote.wait(5)
         before = len(stalls)
-        counts = [back_up("archive", where).manifest.tables for _ in range(3)]
+        counts = [back_up("archive", where).manifest.tables or {} for _ in range(3)]
         after = len(stalls)
     finally:
         stop.set()
@@ -175,11 +177,11 @@ def test_retention_counts_each_database_by_itself(sqlite_file: Add, where: Desti
     fill(sqlite_file("default_archive"))
     fill(sqlite_file("default2"))
     others = [back_up("default_archive", where).manifest.id for _ in range(3)]
-    plan = create.plan(alias="default2", destination=where, keep_last=2)
+    plan = create.plan(alias="default2", destinations=(where,), rules=Rules(last=2))
     made: list[str] = []
     removed: list[str] = []
     for _ in range(4):
-        foreseen = create.foresee(plan)
+        foreseen = create.foresee(plan, now=timezone.now())
         backup = create.create(plan, holder="test", ttl=TTL, clock=timezone.now)
         assert backup.removed == foreseen
         made.append(backup.manifest.id)
@@ -195,21 +197,21 @@ def test_leftovers_of_killed_runs_go_and_nothing_else(sqlite_file: Add, where: D
     other = back_up("default_archive", where).manifest
     ours = back_up("default2", where).manifest
     yesterday, tomorrow = timezone.now() - timedelta(days=1), timezone.now() + timedelta(days=1)
-    left = data_name(new_id(yesterday), "default2", "sqlite3")
+    left = data_name(new_id(yesterday), "default2", "sqlite")
     (folder / left).write_bytes(b"half")
     (folder / f"{catalog.STAGING}{left}").mkdir()
     (folder / f"{catalog.STAGING}{left}" / "copy").write_bytes(b"half")
     stay = [
-        data_name(new_id(tomorrow), "default2", "sqlite3"),
-        data_name(new_id(yesterday), "default_archive", "sqlite3"),
-        f"{catalog.STAGING}{data_name(new_id(yesterday), 'default_archive', 'sqlite3')}",
+        data_name(new_id(tomorrow), "default2", "sqlite"),
+        data_name(new_id(yesterday), "default_archive", "sqlite"),
+        f"{catalog.STAGING}{data_name(new_id(yesterday), 'default_archive', 'sqlite')}",
         "default2.sqlite3.zst",
         "notes.txt",
     ]
     for name in stay:
         (folder / name).write_bytes(b"")
     unreadable = new_id(yesterday)
-    stay += [manifest_name(unreadable), data_name(unreadable, "default2", "sqlite3")]
+    stay += [manifest_name(unreadable), data_name(unreadable, "default2", "sqlite")]
     for name in stay[-2:]:
         (folder / name).write_bytes(b"{")
 
@@ -224,7 +226,7 @@ def test_the_machines_temp_folder_is_swept_after_a_day_only(sqlite_file: Add, tm
     temp = tmp_path / "temp"
     where = Destination(InMemoryStorage(), "memory", temp, timedelta(days=1))
     now = timezone.now()
-    young, old = (data_name(new_id(now - timedelta(hours=h)), "archive", "sqlite3") for h in (23, 25))
+    young, old = (data_name(new_id(now - timedelta(hours=h)), "archive", "sqlite") for h in (23, 25))
     for name in (young, old):
         (temp / f"{catalog.STAGING}{name}").mkdir(parents=True)
     assert back_up("archive", where).swept == 1
@@ -317,11 +319,12 @@ def test_a_locked_database_is_an_error_not_a_wait_for_ever(sqlite_file: Add, whe
     live = sqlite_file("archive")
     fill(live, wal=False)
     source = engines.source("archive")
-    impatient = sqlite.Source(source.alias, source.path, source.uri, 0.05, source.size_bytes)
+    assert isinstance(source, sqlite.Source)
+    impatient = replace(source, timeout=0.05)
     with closing(sqlite3.connect(live, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(SnapshotFailed, match="database is locked"):
-            create.create(create.Plan(impatient, where, None), holder="test", ttl=TTL, clock=timezone.now)
+            create.create(create.Plan(impatient, (where,)), holder="test", ttl=TTL, clock=timezone.now)
     assert names(folder) == []
 
 
@@ -337,7 +340,7 @@ def test_a_second_run_is_refused_and_the_same_holder_takes_over(sqlite_file: Add
 
 def test_a_run_that_lost_its_lock_stores_nothing(sqlite_file: Add, where: Destination, folder: Path) -> None:
     fill(sqlite_file("archive"))
-    plan = create.plan(alias="archive", destination=where, keep_last=None)
+    plan = create.plan(alias="archive", destinations=(where,))
     moments = iter([timezone.now])
 
     def clock() -> Any:
@@ -362,10 +365,10 @@ def test_the_lock_is_renewed_while_it_works(sqlite_file: Add, where: Destination
         return real(name, **options)
 
     monkeypatch.setattr(lease, "renew", renew)
-    plan = create.plan(alias="archive", destination=where, keep_last=None)
+    plan = create.plan(alias="archive", destinations=(where,))
     create.create(plan, holder="test", ttl=timedelta(milliseconds=3000), clock=timezone.now)
     assert renewed == ["backup:archive"]
-    monkeypatch.setattr("maintenance.backups.create.time.monotonic", iter(range(0, 10**6, 10)).__next__)
+    monkeypatch.setattr("maintenance.backups.pulse.time.monotonic", iter(range(0, 10**6, 10)).__next__)
     create.create(plan, holder="test", ttl=timedelta(seconds=30), clock=timezone.now)
     assert len(renewed) > 3
 
@@ -373,11 +376,11 @@ def test_the_lock_is_renewed_while_it_works(sqlite_file: Add, where: Destination
 def test_a_missing_file_is_never_created(sqlite_file: Add, where: Destination, tmp_path: Path) -> None:
     live = sqlite_file("archive")
     fill(live)
-    plan = create.plan(alias="archive", destination=where, keep_last=None)
+    plan = create.plan(alias="archive", destinations=(where,))
     live.unlink()
     with pytest.raises(SnapshotFailed, match="unable to open database file"):
         create.create(plan, holder="test", ttl=TTL, clock=timezone.now)
     with pytest.raises(DatabaseMissing) as caught:
-        create.plan(alias="archive", destination=where, keep_last=None)
+        create.plan(alias="archive", destinations=(where,))
     assert caught.value.exit_code == 69
     assert not live.exists()

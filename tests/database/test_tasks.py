@@ -23,10 +23,13 @@ from maintenance.errors import AppNotInstalled, Unavailable
 pytestmark = pytest.mark.django_db
 ALL: "list[Task[Any, Any]]" = [
     tasks.backup,
+    tasks.backup_media,
     tasks.clear_cache,
     tasks.clear_files,
     tasks.clear_sessions,
+    tasks.prune_backups,
     tasks.purge_results,
+    tasks.verify_backup,
 ]
 Add = Callable[[str], Path]
 
@@ -44,10 +47,13 @@ def test_every_task_survives_its_worker_and_has_an_end(task: "Task[Any, Any]") -
 def test_their_names_are_their_own() -> None:
     assert [task.name for task in ALL] == [
         "maintenance.backup",
+        "maintenance.backup_media",
         "maintenance.clear_cache",
         "maintenance.clear_files",
         "maintenance.clear_sessions",
+        "maintenance.prune_backups",
         "maintenance.purge_results",
+        "maintenance.verify_backup",
     ]
 
 
@@ -154,11 +160,16 @@ def test_backup_answers_with_the_manifests(settings: Any, sqlite_file: Add, tmp_
     with closing(sqlite3.connect(sqlite_file("archive"))) as live, live:
         live.execute("CREATE TABLE entry (id INTEGER PRIMARY KEY)")
     settings.MAINTENANCE = {
-        "BACKUPS": {"ROOT": tmp_path / "backups", "DATABASES": ["archive"], "STORAGE": "elsewhere", "KEEP_LAST": 1}
+        "BACKUPS": {
+            "ROOT": tmp_path / "backups",
+            "DATABASES": ["archive"],
+            "DESTINATIONS": ["elsewhere"],
+            "KEEP_LAST": 1,
+        }
     }
     first, second = (tasks.backup.apply(task_id=name).get() for name in ("one id", "another id"))
     assert json.loads(json.dumps(second)) == second
-    assert second["destination"] == str(tmp_path / "backups")
+    assert [one["destinations"] for one in second["backups"]] == [[str(tmp_path / "backups")]]
     assert [one["removed"] for one in second["backups"]] == [[first["backups"][0]["id"]]]
     manifests = list((tmp_path / "backups").glob("*.manifest.json"))
     assert [path.name for path in manifests] == [f"{second['backups'][0]['id']}.manifest.json"]

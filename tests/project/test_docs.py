@@ -3,18 +3,14 @@
 import os
 import pkgutil
 import re
-import shutil
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from maintenance.management import commands
-from tests.processes import ROOT, Project
-from tests.servers import missing
+from tests.processes import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"])
 COMMANDS = {module.name for module in pkgutil.iter_modules(commands.__path__)}
@@ -58,24 +54,3 @@ def test_documents_name_only_commands_that_exist(document: Path) -> None:
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text())
     assert [link for link in links if not (document.parent / link).exists()] == []
-
-
-def test_a_backup_is_restored_by_hand_as_written(tmp_path: Path) -> None:
-    for tool in ("bash", "zstd", "sqlite3", "sha256sum"):
-        if shutil.which(tool) is None:
-            missing(tool)
-    project = Project(tmp_path)
-    project.manage("migrate", "-v", "0")
-    project.manage("backup")
-    database = tmp_path / "var/db.sqlite3"
-    with closing(sqlite3.connect(database)) as live, live:
-        tables = {name for (name,) in live.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        live.execute("DROP TABLE django_session")
-    block = re.search(r"^```console\n(.*?)^```", (ROOT / "docs/backup-format.md").read_text(), re.M | re.S)
-    assert block is not None
-    script = "set -e -o pipefail\n" + re.sub(r"^\$ ", "", block[1], flags=re.MULTILINE)
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert [line.rpartition(" ")[2] for line in done.stdout.splitlines()] == ["OK", "OK", "ok", "wal"]
-    with closing(sqlite3.connect(database)) as live:
-        assert {name for (name,) in live.execute("SELECT name FROM sqlite_master WHERE type = 'table'")} == tables

@@ -170,7 +170,7 @@ def test_production_is_the_default(evaluate: Evaluate) -> None:
     assert found["ALLOWED_HOSTS"] == ["ops.example.com", "www.example.com"]
     assert found["SECURE_SSL_REDIRECT"] is True
     assert found["SESSION_COOKIE_SECURE"] is True
-    assert found["MAINTENANCE"]["BACKUPS"] == {"KEEP_LAST": 14}
+    assert found["MAINTENANCE"]["BACKUPS"] == {"KEEP_LAST": 14, "RECIPIENTS": [], "IDENTITY": None}
     assert set(found["CELERY_BEAT_SCHEDULE"]) == {
         f"maintenance.{name}" for name in ("backup", "purge_results", "clear_sessions", "cull_caches", "clear_files")
     }
@@ -179,7 +179,7 @@ def test_production_is_the_default(evaluate: Evaluate) -> None:
 def test_development_shows_work_every_minute(evaluate: Evaluate) -> None:
     found = evaluate(DEBUG="1")
     assert "SECURE_SSL_REDIRECT" not in found
-    assert found["MAINTENANCE"]["BACKUPS"] == {"KEEP_LAST": 5}
+    assert found["MAINTENANCE"]["BACKUPS"] == {"KEEP_LAST": 5, "RECIPIENTS": [], "IDENTITY": None}
     schedule = found["CELERY_BEAT_SCHEDULE"]
     assert schedule["examples.add"]["schedule"] == 30.0
     every_minute = {

@@ -1,0 +1,1 @@
+"""Uploaded files: a storage, or a folder, as a tar stream."""

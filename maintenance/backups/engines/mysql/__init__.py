@@ -1,0 +1,1 @@
+"""MariaDB and MySQL: their own dump program, in one transaction."""

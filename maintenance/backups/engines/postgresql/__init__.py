@@ -1,0 +1,1 @@
+"""PostgreSQL: pg_dump's custom format, in a snapshot whose rows are counted too."""

@@ -1,0 +1,1 @@
+"""SQLite: one file, copied through its online backup API."""

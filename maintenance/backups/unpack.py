@@ -1,0 +1,145 @@
+"""Bytes on their way back: read, decrypted, decompressed; every length and hash compared, in constant memory."""
+
+import hashlib
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+import zstandard
+from django.core.files.storage import Storage
+
+from . import crypt
+from .errors import Damaged, IdentityMissing, IdentityRefused, StorageUnreadable
+from .manifest import Manifest
+
+CHUNK: Final = 1 << 20
+_AHEAD: Final = 4
+Sink = Callable[[bytes], object]
+Progress = Callable[[int], object]
+"""Is told how many stored bytes were read."""
+
+
+class Stored:
+    """A backup's file while it is read: what came is counted and hashed."""
+
+    def __init__(self, file: BinaryIO, backup: Manifest, progress: Progress) -> None:
+        self._file, self._backup, self._progress = file, backup, progress
+        self._hash, self._size = hashlib.sha256(), 0
+
+    def read(self, size: int = CHUNK, /) -> bytes:
+        """Return up to ``size`` bytes, none at the end."""
+        try:
+            piece = self._file.read(max(size, 1) if size >= 0 else CHUNK)
+        except OSError as error:
+            raise StorageUnreadable(file=self._backup.file, reason=error.strerror or str(error)) from error
+        self._hash.update(piece)
+        self._size += len(piece)
+        if piece:
+            self._progress(len(piece))
+        return piece
+
+    def finish(self) -> None:
+        """Read the rest, and compare the whole with the manifest. Raises Damaged."""
+        while self._size <= self._backup.stored_bytes and self.read():
+            pass
+        _compare(self._backup, "stored", self._size, self._hash.hexdigest())
+
+
+class Plain:
+    """A dump while it comes out: counted, passed on, hashed beside that, but never more than the manifest says."""
+
+    def __init__(self, backup: Manifest, sink: Sink) -> None:
+        self._backup, self._sink = backup, sink
+        self._hash, self._size = hashlib.sha256(), 0
+        # A few pieces ahead, so that the memory stays constant.
+        self._pieces: queue.Queue[bytes] = queue.Queue(_AHEAD)
+        self._hashing = threading.Thread(target=self._take_in, daemon=True)
+        self._hashing.start()
+
+    def write(self, piece: bytes) -> int:
+        """Pass a piece on. Raises Damaged when it is one too many."""
+        self._size += len(piece)
+        if self._size > self._backup.plain_bytes:
+            raise Damaged(id=self._backup.id, reason=f"it holds more than {self._backup.plain_bytes} bytes")
+        if piece:
+            self._pieces.put(piece)
+        self._sink(piece)
+        return len(piece)
+
+    def finish(self) -> None:
+        """Compare the whole with the manifest. Raises Damaged."""
+        self.close()
+        _compare(self._backup, "unpacked", self._size, self._hash.hexdigest())
+
+    def close(self) -> None:
+        """End the hashing."""
+        if self._hashing.is_alive():
+            self._pieces.put(b"")
+            self._hashing.join()
+
+    def _take_in(self) -> None:
+        while piece := self._pieces.get():
+            self._hash.update(piece)
+
+
+def check_hash(storage: Storage, backup: Manifest, *, progress: Progress) -> None:
+    """Compare the stored bytes with the manifest. Raises Damaged."""
+    with _opened(storage, backup) as file:
+        Stored(file, backup, progress).finish()
+
+
+def unpack(storage: Storage, backup: Manifest, sink: Sink, *, identity: Path | None, progress: Progress) -> None:
+    """Pass the dump to ``sink`` piece by piece; only after the return it is known to be whole.
+
+    ``identity`` is the file with the private key. Raises Damaged, IdentityMissing, IdentityUnusable, IdentityRefused,
+    EncryptionMissing, StorageUnreadable; errors of ``sink`` pass.
+    """
+    decrypt = crypt.decryption(_needed(identity, backup)) if backup.encryption else None
+    with closing(Plain(backup, sink)) as plain, _opened(storage, backup) as file:
+        stored = Stored(file, backup, progress)
+        try:
+            _decode(stored, plain, decrypt)
+        except (zstandard.ZstdError, crypt.Undecryptable) as error:
+            raise Damaged(id=backup.id, reason=str(error)) from error
+        except crypt.WrongIdentity as error:
+            stored.finish()
+            raise IdentityRefused(id=backup.id, path=str(identity), to=", ".join(backup.recipients)) from error
+        stored.finish()
+        plain.finish()
+
+
+def _decode(stored: Stored, plain: Plain, decrypt: crypt.Encrypt | None) -> None:
+    # stream_writer, since decompressobj would return whatever a piece unpacks to at once.
+    with zstandard.ZstdDecompressor().stream_writer(cast("BinaryIO", plain), CHUNK, closefd=False) as decoder:
+        if decrypt:
+            decrypt(stored, decoder)
+        else:
+            while piece := stored.read():
+                decoder.write(piece)
+
+
+def _opened(storage: Storage, backup: Manifest) -> BinaryIO:
+    try:
+        return cast("BinaryIO", storage.open(backup.file))
+    except FileNotFoundError as error:
+        raise Damaged(id=backup.id, reason=f"its file {backup.file!r} is gone") from error
+
+
+def _needed(identity: Path | None, backup: Manifest) -> Path:
+    if identity is None:
+        raise IdentityMissing(id=backup.id, to=", ".join(backup.recipients))
+    return identity
+
+
+def _compare(backup: Manifest, what: str, size: int, digest: str) -> None:
+    expected = (backup.stored_bytes, backup.stored_sha256)
+    if what != "stored":
+        expected = (backup.plain_bytes, backup.plain_sha256)
+    if size != expected[0]:
+        more = "more" if size > expected[0] else "only"
+        raise Damaged(id=backup.id, reason=f"{more} {size} {what} bytes instead of {expected[0]}")
+    if digest != expected[1]:
+        raise Damaged(id=backup.id, reason=f"the {what} bytes have another SHA-256 than the manifest's")
