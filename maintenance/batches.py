@@ -3,19 +3,24 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django.db import connections, router, transaction
-from django.db.models import Q, QuerySet
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Count, Q, QuerySet
 from django.db.models.deletion import Collector
 
 from .errors import MaintenanceError
 
 Row = tuple[Any, ...]
-# How many rows the first batch has at most; each next one is fitted to the time that the last one took.
-FIRST: Final = 1000
-# Where Django has to load the rows to tell their listeners, memory counts too.
+Save = Callable[[QuerySet[Any]], None]
+# Rows of the first batch; each next one is fitted to the time that the last one took.
+FIRST: Final = 5000
+MOST: Final = 250_000
+# Rows that are read by their ids, and fewer where Django has to load them whole to tell their listeners.
+MOST_READ: Final = 20_000
 MOST_LOADED: Final = 500
 # SQLite refuses an expression of more than 1000 terms.
 _MOST_RANGES = 100
@@ -30,12 +35,12 @@ class OutOfTime(MaintenanceError):
 
 @dataclass
 class Pace:
-    """How fast rows go: at most ``size`` a batch, a batch about ``target`` seconds, ``rest`` seconds between two.
+    """How fast rows go: a batch about ``target`` seconds, at most ``size`` rows, ``rest`` seconds between two.
 
     After ``seconds`` in all (None: no end), or when ``stopped`` says so, no further batch begins.
     """
 
-    size: int = 5000
+    size: int | None = None
     rest: float = 0.0
     seconds: float | None = None
     target: float = 0.1
@@ -46,35 +51,39 @@ class Pace:
     deleted: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.started = self.clock()
-        self._fitted = min(self.size, FIRST)
+        self.started = self._ended = self.clock()
+        self._fitted = min(self.size or FIRST, FIRST)
 
     @property
     def elapsed(self) -> float:
         """Seconds since it was made."""
         return self.clock() - self.started
 
-    def next_size(self, most: int) -> int:
+    def next_size(self, most: int = MOST) -> int:
         """Return how many rows the next batch takes."""
         return min(self._fitted, most)
 
     def before_batch(self) -> None:
-        """Rest, except before the first batch. Raises OutOfTime."""
+        """Rest what is left of the pause, except before the first batch. Raises OutOfTime."""
         if not self.batches:
             return
         if self.stopped():
             raise OutOfTime(why="on request", deleted=self.deleted)
         if self.seconds is not None and self.elapsed >= self.seconds:
             raise OutOfTime(why=f"after {self.seconds:g}s", deleted=self.deleted)
-        if self.rest:
-            self.sleep(self.rest)
+        left = self.rest - (self.clock() - self._ended)
+        if left > 0:
+            self.sleep(left)
 
-    def after_batch(self, *, rows: int, deleted: int, took: float) -> None:
-        """Count a batch of ``rows`` that took so many seconds, and fit the next one to the target."""
+    def after_batch(self, *, deleted: int, took: float) -> None:
+        """Count a batch that took so many seconds, and fit the next one to the target."""
+        self._ended = self.clock()
         self.batches += 1
         self.deleted += deleted
-        factor = min(2.0, max(0.25, self.target / max(took, 0.001)))
-        self._fitted = min(self.size, max(10, int(rows * factor), self._fitted // 4))
+        # A batch that found few rows to delete says nothing of one that finds many.
+        if deleted * 4 >= self._fitted or took > self.target:
+            fitting = int(deleted * min(4.0, self.target / max(took, 0.001)))
+            self._fitted = min(self.size or MOST, max(10, fitting, self._fitted // 4))
 
 
 def delete(rows: QuerySet[Any], *, by: str, size: int) -> Iterator[int]:
@@ -91,66 +100,142 @@ def walk(
     key: str | None = None,
     extra: tuple[str, ...] = (),
     spare: Callable[[Row], bool] | None = None,
-    save: Callable[[QuerySet[Any]], None] | None = None,
+    save: Save | None = None,
+    until: Any = None,
 ) -> Iterator[Counter[Any]]:
     """Delete ``rows`` in the order of the indexed field ``by``; yield how many of each value of ``key`` went.
 
-    Only pk, ``by``, ``key`` and ``extra`` are read, unless somebody listens to the model's delete signals or refers to
-    it with a cascade: then Django loads one batch at a time and tells them. ``spare`` keeps such a row; ``save`` is
-    handed the rows before they go, and may raise to keep them. A row that stops matching in the meantime stays.
-    Raises OutOfTime, between two batches only.
+    No row is loaded, unless somebody listens to the model's delete signals or refers to it with a cascade: then Django
+    loads one batch at a time and tells them. ``spare`` keeps a row (pk, by, key, *extra); ``save`` is handed the rows
+    before they go, and may raise to keep them. Where nearly all rows up to ``until`` go, not even their ids are read.
+    A row that stops matching in the meantime stays. Raises OutOfTime, between two batches only.
     """
     rows = rows.using(using or router.db_for_write(rows.model)).order_by()
     quiet = Collector(using=rows.db).can_fast_delete(rows)
-    most = pace.size if quiet else min(pace.size, MOST_LOADED)
-    columns = ("pk", by, *((key,) if key else ()), *extra)
+    with _checkpoints(connections[rows.db]) as checkpoint:
+        work = _Work(rows, by, pace, key, save, checkpoint)
+        if until is None or spare or save or not quiet:
+            yield from _by_ids(work, extra=extra, spare=spare, most=MOST_READ if quiet else MOST_LOADED)
+        else:
+            yield from _by_ranges(work, until)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is deleted, and how."""
+
+    rows: QuerySet[Any]
+    by: str
+    pace: Pace
+    key: str | None
+    save: Save | None
+    checkpoint: Callable[[], None]
+
+    def delete(self, conditions: list[Q], expected: Counter[Any]) -> Counter[Any]:
+        """Delete what matches, in one transaction, and return how many rows of each key went."""
+        # Outside of the transaction: on SQLite one that reads first cannot wait for its turn to write.
+        for condition in conditions if self.save else ():
+            self.save(self.rows.filter(condition))  # type: ignore[misc]
+        started = self.pace.clock()
+        deleted = self._at_once(conditions, expected) or self._by_key(conditions, expected)
+        self.pace.after_batch(deleted=deleted.total(), took=self.pace.clock() - started)
+        self.checkpoint()
+        return deleted
+
+    def _at_once(self, conditions: list[Q], expected: Counter[Any]) -> Counter[Any]:
+        """Delete; take it back when the number is another than expected, so that each key's is known."""
+        with transaction.atomic(using=self.rows.db):
+            total = sum(self._delete(self.rows.filter(condition)) for condition in conditions)
+            if total == expected.total():
+                return expected
+            transaction.set_rollback(True, using=self.rows.db)
+        return Counter()
+
+    def _by_key(self, conditions: list[Q], expected: Counter[Any]) -> Counter[Any]:
+        deleted: Counter[Any] = Counter()
+        with transaction.atomic(using=self.rows.db):
+            for condition in conditions:
+                for value in expected:
+                    part = self.rows.filter(condition, **({self.key: value} if self.key else {}))
+                    deleted[value] += self._delete(part)
+        return deleted
+
+    def _delete(self, rows: QuerySet[Any]) -> int:
+        return rows.delete()[1].get(rows.model._meta.label, 0)
+
+
+def _by_ids(
+    work: _Work, *, most: int, extra: tuple[str, ...] = (), spare: Callable[[Row], bool] | None = None
+) -> Iterator[Counter[Any]]:
+    columns = ("pk", work.by, *((work.key,) if work.key else ()), *extra)
+    # Half of the parameters that one statement may have: the conditions of the rows need some too.
+    parameters = (connections[work.rows.db].features.max_query_params or 20_000) // 2
     position: Any = None
     spared = 0
     while True:
         # Rows before the position are gone or stay: they are not read again, nor is what is left of them in the index.
-        ahead = rows if position is None else rows.filter(**{f"{by}__gte": position})
-        size = pace.next_size(most)
-        found = list(ahead.order_by(by).values_list(*columns)[: size + spared])
+        ahead = work.rows if position is None else work.rows.filter(**{f"{work.by}__gte": position})
+        size = work.pace.next_size(most) + spared
+        found = list(ahead.order_by(work.by).values_list(*columns)[:size])
         doomed = [row for row in found if spare is None or not spare(row)]
         if doomed:
-            pace.before_batch()
-            yield _batch(rows, doomed, pace=pace, key=key, save=save)
-        elif len(found) < size + spared:
+            work.pace.before_batch()
+            conditions = list(_conditions(sorted(row[0] for row in doomed), parameters))
+            yield work.delete(conditions, Counter(row[2] if work.key else None for row in doomed))
+        elif len(found) < size:
             return
         position = found[-1][1]
         # Spared rows at the position itself are found again: read so many more.
-        spared = len(found) - len(doomed) and sum(row[1] == position and bool(spare and spare(row)) for row in found)
+        spared = sum(row[1] == position and bool(spare and spare(row)) for row in found)
 
 
-def _batch(
-    rows: QuerySet[Any],
-    doomed: list[Row],
-    *,
-    pace: Pace,
-    key: str | None,
-    save: Callable[[QuerySet[Any]], None] | None,
-) -> Counter[Any]:
-    # Half of the parameters that one statement may have: the conditions of ``rows`` need some too.
-    most = (connections[rows.db].features.max_query_params or 20_000) // 2
-    conditions = list(_conditions(sorted(row[0] for row in doomed), most))
-    started = pace.clock()
-    # Outside of the transaction: on SQLite one that reads first cannot wait for its turn to write.
-    for condition in conditions if save else ():
-        save(rows.filter(condition))  # type: ignore[misc]
-    deleted: Counter[Any] = Counter()
-    with transaction.atomic(using=rows.db):
-        for condition in conditions:
-            for value in dict.fromkeys(row[2] for row in doomed) if key else (None,):
-                part = rows.filter(condition, **({key: value} if key else {}))
-                deleted[value] += part.delete()[1].get(rows.model._meta.label, 0)
-    pace.after_batch(rows=len(doomed), deleted=deleted.total(), took=pace.clock() - started)
-    return deleted
+def _by_ranges(work: _Work, until: Any) -> Iterator[Counter[Any]]:
+    by = work.by
+    every = work.rows.model._base_manager.using(work.rows.db).filter(**{f"{by}__lt": until})
+    values = every.order_by(by).values_list(by, flat=True)
+    position = values.first()
+    while position is not None:
+        # The index alone answers this: the values of all rows, whichever match.
+        size = work.pace.next_size()
+        end = next(iter(values.filter(**{f"{by}__gte": position})[size : size + 1]), None)
+        if end == position:
+            # More rows of one value than a batch takes.
+            tied = replace(work, rows=work.rows.filter(**{by: position}))
+            yield from _by_ids(tied, most=MOST_READ)
+            position = values.filter(**{f"{by}__gt": position}).first()
+            continue
+        window = Q(**{f"{by}__gte": position, f"{by}__lt": until if end is None else end})
+        matching = work.rows.filter(window)
+        counts = matching.values_list(work.key).annotate(Count("pk")) if work.key else [(None, matching.count())]
+        if expected := +Counter(dict(counts)):
+            work.pace.before_batch()
+            yield work.delete([window], expected)
+        position = end
+
+
+@contextmanager
+def _checkpoints(connection: BaseDatabaseWrapper) -> Iterator[Callable[[], None]]:
+    """Give what moves SQLite's log into its file between batches, when others may write, and not within a commit."""
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield lambda: None
+        return
+
+    def pragma(statement: str) -> Any:
+        with connection.cursor() as cursor:
+            return cursor.execute(f"PRAGMA {statement}").fetchone()
+
+    (usual,) = pragma("wal_autocheckpoint")
+    pragma("wal_autocheckpoint = 0")
+    try:
+        yield lambda: pragma("wal_checkpoint(PASSIVE)")
+    finally:
+        pragma(f"wal_autocheckpoint = {usual}")
 
 
 def _conditions(pks: list[Any], most: int) -> Iterator[Q]:
     """Yield conditions that together match exactly ``pks``: ranges of neighbours, lists of the others."""
     ranges = list(_ranges(pks))
-    singles = [pk for low, high in ranges if high is None for pk in (low,)]
+    singles = [low for low, high in ranges if high is None]
     for part in _parts([pair for pair in ranges if pair[1] is not None], min(_MOST_RANGES, max(1, most // 2))):
         condition = Q()
         for pair in part:

@@ -147,7 +147,7 @@ def count(given: Rules, *, pace: Pace, using: str | None = None) -> Counted:
     groups = 0 if given.only_tasks or given.before is None else every.groups.filter(date_done__lt=given.before).count()
     lost = 0 if given.only_tasks else sum(part.count() for part in chords.orphans(every, before=given.before))
     number = by_status.total() + groups + lost
-    seconds = number / _RATES.get(connections[every.tasks.db].vendor, _SLOWEST) + pace.rest * (number // pace.size)
+    seconds = number / _RATES.get(connections[every.tasks.db].vendor, _SLOWEST) + pace.rest * number / pace.next_size()
     return Counted(dict(sorted(by_status.items())), by_task, groups, lost, _parted(stuck_rows)[0], round(seconds, 1))
 
 
@@ -172,11 +172,13 @@ def _batches(
         extra=("task_name",) if kept else (),
         spare=rules.spare(kept),
         save=save,
+        until=None if given.only_tasks else rules.latest(given),
     ):
         yield "status", batch
     if not given.only_tasks and given.before is not None:
         groups = every.groups.filter(date_done__lt=given.before)
-        for batch in batches.walk(groups, by="date_done", pace=pace, using=groups.db, save=save):
+        walk = batches.walk(groups, by="date_done", pace=pace, using=groups.db, save=save, until=given.before)
+        for batch in walk:
             yield "groups", batch
 
 

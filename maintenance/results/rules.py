@@ -74,14 +74,19 @@ def plan(
 def aged(rules: Rules, rows: QuerySet[Any]) -> QuerySet[Any]:
     """Return the rows that are older than what is kept (and may be spared by keep_last). Raises UnknownStatus."""
     tables.check_statuses(rules.statuses, rows)
-    limits = [limit for limit in (rules.before, rules.failed_before) if limit is not None]
-    if not limits:
+    limit = latest(rules)
+    if limit is None:
         return rows.none()
     # The first condition bounds the walk along the index; the second is the truth.
-    old = rows.filter(date_done__lt=max(limits)).filter(_by_status(rules))
+    old = rows.filter(date_done__lt=limit).filter(_by_status(rules))
     if rules.statuses:
         old = old.filter(status__in=rules.statuses)
     return old.filter(tables.matching(rules.tasks, rows))
+
+
+def latest(rules: Rules) -> datetime | None:
+    """Return the time before which all that goes has finished; None when nothing goes."""
+    return max((limit for limit in (rules.before, rules.failed_before) if limit is not None), default=None)
 
 
 def stuck(rules: Rules, rows: QuerySet[Any]) -> QuerySet[Any]:

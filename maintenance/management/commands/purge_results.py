@@ -32,7 +32,12 @@ class Command(BaseCommand):
         add("--keep-last", type=value(units.whole), metavar="N", help="keep the newest N of each task, however old")
         add("--stuck", type=time, metavar="TIME", help="also what has been STARTED, PENDING or RETRY for so long")
         add("--archive", type=Path, metavar="DIR", help="write the rows to a new .jsonl.zst there before they go")
-        add("--batch-size", type=value(units.whole), metavar="ROWS", help="rows a transaction at most (default: 5000)")
+        add(
+            "--batch-size",
+            type=value(units.whole),
+            metavar="ROWS",
+            help="rows a batch at most (default: as many as take 100 ms, from 5000)",
+        )
         add("--sleep", type=time, metavar="TIME", help="rest between batches (default: 0.05, on PostgreSQL 0)")
         add("--max-seconds", type=time, metavar="TIME", help="stop after this time, status 75 (default: 240)")
         add("--database", choices=tuple(connections), help="alias of DATABASES (default: where results are written)")
