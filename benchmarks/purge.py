@@ -1,8 +1,8 @@
 """Deleting results beside a writer: purge_results and django-celery-results' own delete_expired, in one run.
 
-Run it as `python -m benchmarks.purge [--rows 1000000] [--databases sqlite postgresql]`. Each contender works in a process
-of its own on a copy of the same table, of which 90 % are older than a week, while another process stores a result every
-10 ms. PostgreSQL syncs its commits here, unlike in the tests.
+Run it as `python -m benchmarks.purge [--rows 1000000] [--databases sqlite postgresql]`. Each contender works in a
+process of its own on a copy of the same table, of which 90 % are older than a week, while another process stores a
+result every 10 ms. PostgreSQL syncs its commits here, unlike in the tests.
 """
 
 import argparse
@@ -33,7 +33,8 @@ ROWS = {
         WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {rows})
         INSERT INTO django_celery_results_taskresult ({columns})
         SELECT lower(hex(randomblob(16))), {values} FROM
-        (SELECT n, strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{days} days', (n * {step}) || ' seconds') AS at FROM numbers)
+        (SELECT n, strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{days} days', (n * {step}) || ' seconds') AS at
+         FROM numbers)
         """,
     "postgresql": """
         INSERT INTO django_celery_results_taskresult ({columns})
@@ -111,11 +112,12 @@ def write() -> list[tuple[float, float, str]]:
     from django_celery_results.models import TaskResult
 
     stored = []
+    manager: Any = TaskResult.objects
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], 0.01)[0]:
         began, trouble = time.monotonic(), ""
         try:
-            TaskResult.objects.store_result(
+            manager.store_result(
                 "application/json", "utf-8", f"writer-{began}", '"done"', "SUCCESS", exception_retry_count=0
             )
         except DatabaseError as error:

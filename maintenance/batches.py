@@ -19,11 +19,14 @@ Save = Callable[[QuerySet[Any]], None]
 # Rows of the first batch; each next one is fitted to the time that the last one took.
 FIRST: Final = 5000
 MOST: Final = 250_000
+# Fewer are never worth a transaction, however slow the machine is just now.
+LEAST: Final = 500
 # Rows that are read by their ids, and fewer where Django has to load them whole to tell their listeners.
 MOST_READ: Final = 20_000
 MOST_LOADED: Final = 500
 # SQLite refuses an expression of more than 1000 terms.
 _MOST_RANGES = 100
+_READERS_MS = 20
 
 
 class OutOfTime(MaintenanceError):
@@ -83,7 +86,7 @@ class Pace:
         # A batch that found few rows to delete says nothing of one that finds many.
         if deleted * 4 >= self._fitted or took > self.target:
             fitting = int(deleted * min(4.0, self.target / max(took, 0.001)))
-            self._fitted = min(self.size or MOST, max(10, fitting, self._fitted // 4))
+            self._fitted = min(self.size or MOST, max(LEAST, fitting, self._fitted // 4))
 
 
 def delete(rows: QuerySet[Any], *, by: str, size: int) -> Iterator[int]:
@@ -107,14 +110,18 @@ def walk(
 
     No row is loaded, unless somebody listens to the model's delete signals or refers to it with a cascade: then Django
     loads one batch at a time and tells them. ``spare`` keeps a row (pk, by, key, *extra); ``save`` is handed the rows
-    before they go, and may raise to keep them. Where nearly all rows up to ``until`` go, not even their ids are read.
-    A row that stops matching in the meantime stays. Raises OutOfTime, between two batches only.
+    before they go, and may raise to keep them. Only rows whose ``by`` is less than ``until`` go; where it is given,
+    most of those should, and not even their ids are read. ``rows`` must not limit ``by`` upwards themselves: SQLite
+    would read on to that limit in every batch. A row that stops matching in the meantime stays.
+    Raises OutOfTime, between two batches only.
     """
     rows = rows.using(using or router.db_for_write(rows.model)).order_by()
     quiet = Collector(using=rows.db).can_fast_delete(rows)
     with _checkpoints(connections[rows.db]) as checkpoint:
         work = _Work(rows, by, pace, key, save, checkpoint)
         if until is None or spare or save or not quiet:
+            if until is not None:
+                work = replace(work, rows=rows.filter(**{f"{by}__lt": until}))
             yield from _by_ids(work, extra=extra, spare=spare, most=MOST_READ if quiet else MOST_LOADED)
         else:
             yield from _by_ranges(work, until)
@@ -136,32 +143,37 @@ class _Work:
         # Outside of the transaction: on SQLite one that reads first cannot wait for its turn to write.
         for condition in conditions if self.save else ():
             self.save(self.rows.filter(condition))  # type: ignore[misc]
-        started = self.pace.clock()
-        deleted = self._at_once(conditions, expected) or self._by_key(conditions, expected)
+        parts = [(None, self.rows.filter(condition)) for condition in conditions]
+        if self._in_turn(parts, expected.total()) is not None:
+            return expected
+        # Some have changed since they were counted: what each key's number is, only a delete of its own tells.
+        values = [(value, {self.key: value} if self.key else {}) for value in expected]
+        parts = [(value, self.rows.filter(condition, **only)) for condition in conditions for value, only in values]
+        return self._in_turn(parts) or Counter()
+
+    def _in_turn(self, parts: list[tuple[Any, QuerySet[Any]]], expected: int | None = None) -> Counter[Any] | None:
+        """Delete the parts in one transaction; take that back and return None where it is not the number expected."""
+        deleted: Counter[Any] = Counter()
+        with transaction.atomic(using=self.rows.db):
+            self.queue_up()
+            # What it waited for others is not its own time.
+            started = self.pace.clock()
+            for value, rows in parts:
+                deleted[value] += rows.delete()[1].get(rows.model._meta.label, 0)
+            if expected is not None and deleted.total() != expected:
+                transaction.set_rollback(True, using=self.rows.db)
+                return None
         self.pace.after_batch(deleted=deleted.total(), took=self.pace.clock() - started)
         self.checkpoint()
         return deleted
 
-    def _at_once(self, conditions: list[Q], expected: Counter[Any]) -> Counter[Any]:
-        """Delete; take it back when the number is another than expected, so that each key's is known."""
-        with transaction.atomic(using=self.rows.db):
-            total = sum(self._delete(self.rows.filter(condition)) for condition in conditions)
-            if total == expected.total():
-                return expected
-            transaction.set_rollback(True, using=self.rows.db)
-        return Counter()
-
-    def _by_key(self, conditions: list[Q], expected: Counter[Any]) -> Counter[Any]:
-        deleted: Counter[Any] = Counter()
-        with transaction.atomic(using=self.rows.db):
-            for condition in conditions:
-                for value in expected:
-                    part = self.rows.filter(condition, **({self.key: value} if self.key else {}))
-                    deleted[value] += self._delete(part)
-        return deleted
-
-    def _delete(self, rows: QuerySet[Any]) -> int:
-        return rows.delete()[1].get(rows.model._meta.label, 0)
+    def queue_up(self) -> None:
+        """Wait for the turn to write, where writers take turns: SQLite's begins with the first write."""
+        connection = connections[self.rows.db]
+        if connection.vendor == "sqlite":
+            with connection.cursor() as cursor:
+                table = connection.ops.quote_name(self.rows.model._meta.db_table)
+                cursor.execute(f"DELETE FROM {table} WHERE 0")  # noqa: S608 - a table of Django's
 
 
 def _by_ids(
@@ -215,7 +227,10 @@ def _by_ranges(work: _Work, until: Any) -> Iterator[Counter[Any]]:
 
 @contextmanager
 def _checkpoints(connection: BaseDatabaseWrapper) -> Iterator[Callable[[], None]]:
-    """Give what moves SQLite's log into its file between batches, when others may write, and not within a commit."""
+    """Give what moves SQLite's log into its file between batches, when others may write, and not within a commit.
+
+    A log that is never begun anew grows to the size of all that is deleted, and every page read searches it.
+    """
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         yield lambda: None
         return
@@ -224,10 +239,18 @@ def _checkpoints(connection: BaseDatabaseWrapper) -> Iterator[Callable[[], None]
         with connection.cursor() as cursor:
             return cursor.execute(f"PRAGMA {statement}").fetchone()
 
-    (usual,) = pragma("wal_autocheckpoint")
+    (usual,), (patience,) = pragma("wal_autocheckpoint"), pragma("busy_timeout")
+
+    def checkpoint() -> None:
+        pragma("wal_checkpoint(PASSIVE)")
+        # Nothing is left to copy: this only waits for readers, while it keeps writers out.
+        pragma(f"busy_timeout = {_READERS_MS}")
+        pragma("wal_checkpoint(RESTART)")
+        pragma(f"busy_timeout = {patience}")
+
     pragma("wal_autocheckpoint = 0")
     try:
-        yield lambda: pragma("wal_checkpoint(PASSIVE)")
+        yield checkpoint
     finally:
         pragma(f"wal_autocheckpoint = {usual}")
 

@@ -134,6 +134,7 @@ def count(given: Rules, *, pace: Pace, using: str | None = None) -> Counted:
     kept = rules.newest(given, every.tasks)
     hanging = rules.stuck(given, every.tasks)
     old = rules.aged(given, every.tasks).exclude(pk__in=hanging.values("pk"))
+    old = old if (limit := rules.latest(given)) is None else old.filter(date_done__lt=limit)
     rows = Counter[tuple[str | None, str]]()
     for part in _without(old, kept):
         rows.update({(name, status): number for name, status, number in _grouped(part)})
@@ -172,11 +173,11 @@ def _batches(
         extra=("task_name",) if kept else (),
         spare=rules.spare(kept),
         save=save,
-        until=None if given.only_tasks else rules.latest(given),
+        until=rules.latest(given),
     ):
         yield "status", batch
     if not given.only_tasks and given.before is not None:
-        groups = every.groups.filter(date_done__lt=given.before)
+        groups = every.groups
         walk = batches.walk(groups, by="date_done", pace=pace, using=groups.db, save=save, until=given.before)
         for batch in walk:
             yield "groups", batch

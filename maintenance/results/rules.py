@@ -72,16 +72,12 @@ def plan(
 
 
 def aged(rules: Rules, rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Return the rows that are older than what is kept (and may be spared by keep_last). Raises UnknownStatus."""
+    """Return the rows that go when they are older than ``latest``, unless keep_last spares them."""
     tables.check_statuses(rules.statuses, rows)
-    limit = latest(rules)
-    if limit is None:
+    if latest(rules) is None:
         return rows.none()
-    # The first condition bounds the walk along the index; the second is the truth.
-    old = rows.filter(date_done__lt=limit).filter(_by_status(rules))
-    if rules.statuses:
-        old = old.filter(status__in=rules.statuses)
-    return old.filter(tables.matching(rules.tasks, rows))
+    old = rows.filter(_by_status(rules)).filter(tables.matching(rules.tasks, rows))
+    return old.filter(status__in=rules.statuses) if rules.statuses else old
 
 
 def latest(rules: Rules) -> datetime | None:

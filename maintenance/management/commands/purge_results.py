@@ -36,7 +36,7 @@ class Command(BaseCommand):
             "--batch-size",
             type=value(units.whole),
             metavar="ROWS",
-            help="rows a batch at most (default: as many as take 100 ms, from 5000)",
+            help="rows a batch at most (default: what takes 100 ms)",
         )
         add("--sleep", type=time, metavar="TIME", help="rest between batches (default: 0.05, on PostgreSQL 0)")
         add("--max-seconds", type=time, metavar="TIME", help="stop after this time, status 75 (default: 240)")
