@@ -34,12 +34,25 @@ OUTCOMES: dict[str, dict[int, str]] = {
     },
     "clear_sessions": {1: REFUSED, 69: "the database is unavailable"},
     "doctor": {1: "something is broken"},
+    "list_results": {1: REFUSED, 69: "the database is unavailable"},
     "list_schedules": {
         1: "with --late: a schedule is late; or the database refused",
         69: "the database is unavailable",
     },
-    "purge_results": {1: REFUSED, 69: "the database is unavailable"},
+    "purge_results": {
+        1: REFUSED,
+        4: "--vacuum on SQLite was not confirmed",
+        69: "the database is unavailable, or went away: what was deleted until then is said",
+        73: "the archive cannot be written: what it does not hold was not deleted",
+        75: "stopped by --max-seconds, Ctrl-C or SIGTERM, between two batches; run it again",
+    },
     "reset_schedules": {1: REFUSED, 4: "not confirmed", 69: "the database is unavailable"},
+    "result_stats": {1: REFUSED, 69: "the database is unavailable"},
+    "retry_results": {
+        1: "a result cannot be sent again (the line says why), or there is none with such an id",
+        4: "sending was not confirmed",
+        69: "the broker or the database is unavailable",
+    },
     "run_beat": {69: "the broker or the database is unavailable"},
     "run_broker": {
         4: "a broker already serves this folder",

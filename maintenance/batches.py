@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.deletion import Collector
 
 from .errors import MaintenanceError
@@ -110,9 +110,11 @@ def walk(
 
     No row is loaded, unless somebody listens to the model's delete signals or refers to it with a cascade: then Django
     loads one batch at a time and tells them. ``spare`` keeps a row (pk, by, key, *extra); ``save`` is handed the rows
-    before they go, and may raise to keep them. Only rows whose ``by`` is less than ``until`` go; where it is given,
-    most of those should, and not even their ids are read. ``rows`` must not limit ``by`` upwards themselves: SQLite
-    would read on to that limit in every batch. A row that stops matching in the meantime stays.
+    before they go, and may raise to keep them. A row that stops matching in the meantime stays.
+
+    Only rows whose ``by`` is less than ``until`` go; where it is given most of those should, and neither ids nor keys
+    are read: all count as None. ``rows`` must not limit ``by`` upwards themselves: SQLite would read on to that limit
+    in every batch.
     Raises OutOfTime, between two batches only.
     """
     rows = rows.using(using or router.db_for_write(rows.model)).order_by()
@@ -144,18 +146,18 @@ class _Work:
         for condition in conditions if self.save else ():
             self.save(self.rows.filter(condition))  # type: ignore[misc]
         parts = [(None, self.rows.filter(condition)) for condition in conditions]
-        if self._in_turn(parts, expected.total()) is not None:
+        if self.in_turn(parts, expected.total()) is not None:
             return expected
         # Some have changed since they were counted: what each key's number is, only a delete of its own tells.
         values = [(value, {self.key: value} if self.key else {}) for value in expected]
         parts = [(value, self.rows.filter(condition, **only)) for condition in conditions for value, only in values]
-        return self._in_turn(parts) or Counter()
+        return self.in_turn(parts) or Counter()
 
-    def _in_turn(self, parts: list[tuple[Any, QuerySet[Any]]], expected: int | None = None) -> Counter[Any] | None:
+    def in_turn(self, parts: list[tuple[Any, QuerySet[Any]]], expected: int | None = None) -> Counter[Any] | None:
         """Delete the parts in one transaction; take that back and return None where it is not the number expected."""
         deleted: Counter[Any] = Counter()
         with transaction.atomic(using=self.rows.db):
-            self.queue_up()
+            self._queue_up()
             # What it waited for others is not its own time.
             started = self.pace.clock()
             for value, rows in parts:
@@ -167,7 +169,7 @@ class _Work:
         self.checkpoint()
         return deleted
 
-    def queue_up(self) -> None:
+    def _queue_up(self) -> None:
         """Wait for the turn to write, where writers take turns: SQLite's begins with the first write."""
         connection = connections[self.rows.db]
         if connection.vendor == "sqlite":
@@ -212,16 +214,13 @@ def _by_ranges(work: _Work, until: Any) -> Iterator[Counter[Any]]:
         end = next(iter(values.filter(**{f"{by}__gte": position})[size : size + 1]), None)
         if end == position:
             # More rows of one value than a batch takes.
-            tied = replace(work, rows=work.rows.filter(**{by: position}))
+            tied = replace(work, rows=work.rows.filter(**{by: position}), key=None)
             yield from _by_ids(tied, most=MOST_READ)
             position = values.filter(**{f"{by}__gt": position}).first()
             continue
         window = Q(**{f"{by}__gte": position, f"{by}__lt": until if end is None else end})
-        matching = work.rows.filter(window)
-        counts = matching.values_list(work.key).annotate(Count("pk")) if work.key else [(None, matching.count())]
-        if expected := +Counter(dict(counts)):
-            work.pace.before_batch()
-            yield work.delete([window], expected)
+        work.pace.before_batch()
+        yield work.in_turn([(None, work.rows.filter(window))]) or Counter()
         position = end
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from celery.states import SUCCESS
 from django.db import connections
 from django.db.models import Count, Q, QuerySet
 from django.db.utils import InterfaceError, OperationalError
@@ -12,10 +13,10 @@ from django.db.utils import InterfaceError, OperationalError
 from .. import batches
 from ..batches import Pace
 from ..errors import Unavailable
-from . import chords, rules
+from . import chords, rules, tables
 from .archive import Archive
 from .rules import Rules
-from .tables import Tables, tables
+from .tables import Tables
 
 # Rows a second, on a small machine (benchmarks/purge.py), for the estimate of a dry run.
 _RATES: Final = {"sqlite": 20_000, "postgresql": 100_000}
@@ -87,7 +88,7 @@ class Counted:
 
 def default_rest(using: str | None = None) -> float:
     """Return how long to rest between two batches, in seconds: none on PostgreSQL, whose writers do not wait."""
-    return 0.0 if connections[tables(using).tasks.db].vendor == "postgresql" else _REST
+    return 0.0 if connections[tables.tables(using).tasks.db].vendor == "postgresql" else _REST
 
 
 def purge(
@@ -103,10 +104,11 @@ def purge(
     With an ``archive`` each row is on its disk before it goes. Raises AppNotInstalled, UnknownStatus, CannotWrite,
     DatabaseGone.
     """
-    every = tables(using)
+    every = tables.tables(using)
     save = archive.save if archive else None
     counts = {name: Counter[Any]() for name in ("stuck", "status", "groups", "chords")}
     stopped = None
+    rarer = _rarer(given, every)
     try:
         for name, batch in _batches(given, every, pace=pace, save=save):
             counts[name] += batch
@@ -116,6 +118,9 @@ def purge(
     except (OperationalError, InterfaceError) as error:
         raise DatabaseGone(reason=str(error).strip(), deleted=pace.deleted) from error
     stuck, by_status = _parted(counts["stuck"])
+    if unknown := counts["status"].pop(None, 0):
+        rarer -= _rarer(given, every) if stopped else Counter()
+        counts["status"] += rarer + Counter({SUCCESS: unknown - rarer.total()})
     return Purged(
         deleted=pace.deleted,
         by_status=dict(sorted((by_status + counts["status"]).items())),
@@ -130,7 +135,7 @@ def purge(
 
 def count(given: Rules, *, pace: Pace, using: str | None = None) -> Counted:
     """Return what a purge would delete at this pace. Raises AppNotInstalled, UnknownStatus."""
-    every = tables(using)
+    every = tables.tables(using)
     kept = rules.newest(given, every.tasks)
     hanging = rules.stuck(given, every.tasks)
     old = rules.aged(given, every.tasks).exclude(pk__in=hanging.values("pk"))
@@ -181,6 +186,20 @@ def _batches(
         walk = batches.walk(groups, by="date_done", pace=pace, using=groups.db, save=save, until=given.before)
         for batch in walk:
             yield "groups", batch
+
+
+def _rarer(given: Rules, every: Tables) -> Counter[str]:
+    """Return how many rows go of each status but SUCCESS: to count those takes the index of the few, not a look at all.
+
+    Rows that have not moved for so long stay what they are while they are deleted.
+    """
+    old, limit = rules.aged(given, every.tasks), rules.latest(given)
+    if limit is None:
+        return Counter()
+    if given.stuck_before is not None:
+        old = old.exclude(status__in=rules.STUCK, date_done__lt=given.stuck_before)
+    statuses = tables.values("status", every.tasks)
+    return Counter({each: old.filter(status=each, date_done__lt=limit).count() for each in statuses if each != SUCCESS})
 
 
 def _without(rows: QuerySet[Any], kept: dict[str | None, rules.Last]) -> Iterator[QuerySet[Any]]:

@@ -38,13 +38,19 @@ def tables(using: str | None = None) -> Tables:
 
 
 def names(rows: QuerySet[Any]) -> list[str | None]:
-    """Return the task names of ``rows``, in as many steps along the index as there are names; None where one is."""
-    found: list[str | None] = [None] if rows.filter(task_name=None).exists() else []
-    ahead = rows.filter(task_name__isnull=False).order_by("task_name").values_list("task_name", flat=True)
-    name = ahead.first()
-    while name is not None:
-        found.append(name)
-        name = ahead.filter(task_name__gt=name).first()
+    """Return the task names of ``rows``; None where a row has none."""
+    nameless: list[str | None] = [None] if rows.filter(task_name=None).exists() else []
+    return nameless + values("task_name", rows)
+
+
+def values(column: str, rows: QuerySet[Any]) -> list[Any]:
+    """Return the different values of an indexed column, in as many steps along the index as there are."""
+    found = []
+    ahead = rows.filter(**{f"{column}__isnull": False}).order_by(column).values_list(column, flat=True)
+    value = ahead.first()
+    while value is not None:
+        found.append(value)
+        value = ahead.filter(**{f"{column}__gt": value}).first()
     return found
 
 
