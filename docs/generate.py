@@ -49,13 +49,20 @@ OUTCOMES: dict[str, dict[int, str]] = {
     },
     "doctor": {1: "something is broken"},
     "list_backups": {69: "the storage is unavailable"},
+    "list_results": {1: REFUSED, 69: "the database is unavailable"},
     "list_schedules": {
         1: "with --late: a schedule is late; or the database refused",
         69: "the database is unavailable",
     },
     "pin_backup": {1: "there is no such backup", 73: "the storage cannot be written"},
     "prune_backups": {4: "not confirmed", 69: "the storage is unavailable", 73: "the storage cannot be written"},
-    "purge_results": {1: REFUSED, 69: "the database is unavailable"},
+    "purge_results": {
+        1: REFUSED,
+        4: "--vacuum on SQLite was not confirmed",
+        69: "the database is unavailable, or went away: what was deleted until then is said",
+        73: "the archive cannot be written: what it does not hold was not deleted",
+        75: "stopped by --max-seconds, Ctrl-C or SIGTERM, between two batches; run it again",
+    },
     "reset_schedules": {1: REFUSED, 4: "not confirmed, or a sync is at work", 69: "the database is unavailable"},
     "restore_backup": {
         1: "there is no such backup, or the database refused: it is as it was",
@@ -63,6 +70,12 @@ OUTCOMES: dict[str, dict[int, str]] = {
         5: "the backup is damaged: the database was not touched",
         69: "the database, the storage or a program is unavailable, or a privilege is missing",
         73: "the disk cannot be written",
+    },
+    "result_stats": {1: REFUSED, 69: "the database is unavailable"},
+    "retry_results": {
+        1: "a result cannot be sent again (the line says why), or there is none with such an id",
+        4: "sending was not confirmed",
+        69: "the broker or the database is unavailable",
     },
     "run_beat": {69: "the broker or the database is unavailable"},
     "run_broker": {

@@ -2,23 +2,26 @@
 
 E001 settings.MAINTENANCE · E002 a schedule entry · E003 a schedule's task name · E004 the Celery app or its tasks ·
 W001 visibility_timeout · W002 CELERY_QUEUES · W003 a doubtful schedule entry ·
-W004 crontabs in another zone than the settings' (with --database, and on migrate).
+W004 crontabs in another zone than the settings' (with --database, and on migrate) ·
+W005 nobody deletes old results, or two do (doctor tells who does).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Celery
 from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from django.db.utils import DatabaseError
 
-from . import conf, project, units
+from . import conf, project, results, units
 from .errors import CeleryAppMissing, ConfigurationError
 from .management.found import celery_app
 
 KOMBU_VISIBILITY_TIMEOUT = 3600
+PURGE = "maintenance.purge_results"
+CLEANUP = "celery.backend_cleanup"
 
 
 @register("maintenance")
@@ -123,6 +126,38 @@ def queues_have_their_name(app_configs: Sequence[Any] | None, **kwargs: Any) -> 
     ignored = " and is ignored beside it" if getattr(settings, "CELERY_TASK_QUEUES", None) else ""
     message = f"CELERY_QUEUES is the old name of CELERY_TASK_QUEUES{ignored}."
     return [Warning(message, hint="Rename CELERY_QUEUES to CELERY_TASK_QUEUES.", id="maintenance.W002")]
+
+
+@register("maintenance")
+def results_are_deleted_once(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """maintenance.W005: nobody deletes old results from django-celery-results' tables, or two do."""
+    found = who_deletes_results()
+    return [found] if isinstance(found, Warning) else []
+
+
+def who_deletes_results() -> CheckMessage | None:
+    """Return who deletes old results (Info), or why that is wrong (W005); None where they are not in tables."""
+    app = _app()
+    if app is None or not results.are_stored(app):
+        return None
+    tasks = {name: entry.get("task") for name, entry in app.conf.beat_schedule.items() if isinstance(entry, Mapping)}
+    extras = conf.get().schedules
+    resting = {name for name, extra in extras.items() if extra.enabled is False}
+    ours = [name for name, task in tasks.items() if task == PURGE and name not in resting]
+    theirs = [name for name, task in tasks.items() if task == CLEANUP and name not in resting]
+    replaced = ours and str(app.conf.beat_scheduler).startswith("maintenance.beat")
+    has_beat = bool(tasks) or apps.is_installed("django_celery_beat")
+    if not theirs and not replaced and app.conf.result_expires and has_beat:
+        theirs = ["beat's own daily entry"]
+    if ours and theirs:
+        message = f"Old results are deleted by {ours[0]!r} and by {CLEANUP} ({theirs[0]}), in one long transaction."
+        hint = 'Set CELERY_BEAT_SCHEDULER = "maintenance.beat:Scheduler", and schedule only maintenance.purge_results.'
+        return Warning(message, hint=hint, id="maintenance.W005")
+    if not ours and not theirs:
+        hint = "Schedule maintenance.purge_results (see maintenance.schedules.pack), or run it daily by other means."
+        return Warning("Nobody deletes old results: their tables grow for ever.", hint=hint, id="maintenance.W005")
+    who = f"the schedule {ours[0]!r}" if ours else f"{CLEANUP} ({theirs[0]}), in one long transaction"
+    return Info(f"Old results are deleted by {who}.")
 
 
 def _app() -> Celery | None:

@@ -103,7 +103,12 @@ class Results:
     """``MAINTENANCE["RESULTS"]``: how long task results are kept."""
 
     keep_for: Any = setting(None, DURATION, "Results live shorter or longer than CELERY_RESULT_EXPIRES says.")
-    batch_size: int = setting(5000, WHOLE, "One delete may touch more or fewer rows.")
+    keep_failed_for: Any = setting(None, DURATION, "Failures live longer (or shorter) than other results.")
+    keep_last: int | None = setting(None, WHOLE, "So many results of each task are kept, however old.")
+    stuck_after: Any = setting(None, DURATION, "Results that stay STARTED, PENDING or RETRY for so long shall go too.")
+    archive: Path | None = setting(None, PATH, "Results shall be written to files in this folder before they go.")
+    batch_size: int | None = setting(None, WHOLE, "A transaction may delete so many rows at most; else about 100 ms.")
+    max_seconds: Any = setting(timedelta(seconds=240), DURATION, "One purge may take longer or shorter.")
 
 
 @dataclass(frozen=True)

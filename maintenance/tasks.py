@@ -4,6 +4,7 @@ A task holds the lock of its name as its own id: the redelivery of a killed run 
 twice is dropped. They name no queue: routing is the project's.
 """
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final
@@ -17,8 +18,10 @@ from django.utils import timezone
 from . import caches as caches_verb
 from . import conf, files, lease, monitoring, project, results, runs, sessions
 from .backups import catalog, create, drill, prune, shelves
+from .batches import Pace
 from .errors import AlreadyDone, LockHeld, Unavailable
 from .management import backups as planning
+from .results import Archive
 
 Answer = dict[str, Any]
 # How long a lock outlives its task's time limit.
@@ -155,12 +158,18 @@ def prune_backups(self: "Task[Any, Any]") -> Answer:
 @shared_task(name="maintenance.purge_results", bind=True, base=Repeatable, soft_time_limit=25 * 60, time_limit=30 * 60)
 def purge_results(self: "Task[Any, Any]") -> Answer:
     """Delete the results that are older than RESULTS.KEEP_FOR, else CELERY_RESULT_EXPIRES, else 7 days."""
-    given = conf.get().results
+    given, now = conf.get().results, timezone.now()
     expires = getattr(settings, "CELERY_RESULT_EXPIRES", results.expires_of(self.app))
-    keeping = results.keeping(flag=None, setting=given.keep_for, expires=expires)
-    before = keeping.before(timezone.now())
-    purged = results.purge(before=before, batch_size=given.batch_size)
-    return {"before": before and before.isoformat(), "kept_by": keeping.source, **asdict(purged)}
+    rules = results.plan(now=now, given=given, expires=expires)
+    pace = Pace(size=given.batch_size, rest=results.default_rest(), seconds=given.max_seconds.total_seconds())
+    with Archive(given.archive, now=now) if given.archive else nullcontext() as archive:
+        purged = results.purge(rules, pace=pace, archive=archive)
+    return {
+        "before": rules.before and rules.before.isoformat(),
+        "kept_by": rules.keeping.source,
+        "archive": str(archive.path) if archive and archive.rows else None,
+        **purged.facts(),
+    }
 
 
 @shared_task(name="maintenance.clear_sessions", bind=True, base=Repeatable, soft_time_limit=25 * 60, time_limit=30 * 60)

@@ -190,8 +190,9 @@ CELERY_BROKER_POOL_LIMIT = 10
 CELERY_TASK_PUBLISH_RETRY = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
 
-# Results live in the database, with name, arguments, worker and traceback, until they expire.
-CELERY_RESULT_BACKEND = "django-db"
+# Results live in the database, with name, arguments, worker and traceback, until they expire. This backend is
+# django-celery-results' own, with arguments that can be sent again (retry_results) instead of their repr.
+CELERY_RESULT_BACKEND = "maintenance.results.backend:DatabaseBackend"
 CELERY_RESULT_EXTENDED = True
 CELERY_RESULT_EXPIRES = timedelta(days=7)
 CELERY_TASK_TRACK_STARTED = True

@@ -252,7 +252,7 @@ def test_celery_follows_its_guide(evaluate: Evaluate) -> None:
     found = evaluate(DEBUG="1", TIME_ZONE="Europe/Berlin", CELERY_WORKER_CONCURRENCY="3")
     expected = {
         "CELERY_TIMEZONE": "Europe/Berlin",
-        "CELERY_RESULT_BACKEND": "django-db",
+        "CELERY_RESULT_BACKEND": "maintenance.results.backend:DatabaseBackend",
         "CELERY_RESULT_EXTENDED": True,
         "CELERY_RESULT_EXPIRES": timedelta(days=7),
         "CELERY_TASK_TRACK_STARTED": True,
