@@ -36,7 +36,9 @@ def words(rules: Rules, done: Purged | Counted, *, archive: Archive | None = Non
     return "\n".join(lines)
 
 
-def facts(rules: Rules, done: Purged | Counted, *, archive: Archive | None, freed: Freed | None) -> dict[str, Any]:
+def facts(
+    rules: Rules, done: Purged | Counted, *, archive: Archive | None = None, freed: Freed | None = None
+) -> dict[str, Any]:
     """Return the document of --json, without its version."""
     return {
         "dry_run": isinstance(done, Counted),

@@ -65,6 +65,10 @@ def _size(connection: BaseDatabaseWrapper, names: list[str]) -> int:
         return _number(connection, "PRAGMA page_count") * _number(connection, "PRAGMA page_size")
     if connection.vendor == "postgresql":
         return sum(_number(connection, "SELECT pg_total_relation_size(%s::regclass)", f'"{name}"') for name in names)
+    # Its sizes are estimates, as old as the last look.
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE TABLE {', '.join(map(connection.ops.quote_name, names))}")
+        cursor.fetchall()
     size = "SELECT data_length + index_length FROM information_schema.tables"
     return sum(_number(connection, f"{size} WHERE table_schema = DATABASE() AND table_name = %s", n) for n in names)
 

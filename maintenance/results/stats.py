@@ -5,7 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from celery.states import FAILURE, READY_STATES, RETRY
@@ -73,7 +73,7 @@ def _computed(rows: QuerySet[Any]) -> Iterable[TaskStats]:
     ended = Q(status__in=READY_STATES)
     known = rows.annotate(
         ran=Extract(F("date_done") - F("date_started"), "epoch"),
-        waited=Extract("date_started", "epoch") - Cast(_Number("meta", key="ready_at"), FloatField()),
+        waited=Extract("date_started", "epoch", tzinfo=UTC) - Cast(_Number("meta", key="ready_at"), FloatField()),
         retried=Cast(_Number("meta", key="retries"), FloatField()),
     )
     grouped = known.values("task_name").annotate(

@@ -111,3 +111,106 @@ def test_an_engine_that_cannot_is_named() -> None:
     with pytest.raises(UnknownSessionEngine) as unknown:
         sessions.clear(engine="no.such.engine", before=timezone.now())
     assert str(unknown.value) == "SESSION_ENGINE = 'no.such.engine' cannot be imported: No module named 'no'."
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def test_batches_are_fitted_to_a_tenth_of_a_second() -> None:
+    pace = batches.Pace(clock=Clock())
+    sizes = []
+    for deleted, took in ((5000, 0.05), (10_000, 0.2), (5000, 0.001), (20_000, 2.0), (10, 0.001), (5000, 0.1)):
+        sizes.append(pace.next_size())
+        pace.after_batch(deleted=deleted, took=took)
+    # Half of the time: twice the rows. At most four times as many, at least a quarter; few rows say nothing.
+    assert [*sizes, pace.next_size()] == [5000, 10_000, 5000, 20_000, 5000, 5000, 5000]
+    for _ in range(5):
+        pace.after_batch(deleted=pace.next_size(), took=60)
+    assert pace.next_size() == batches.LEAST
+    small = batches.Pace(size=100, clock=Clock())
+    small.after_batch(deleted=100, took=0.001)
+    assert small.next_size() == 100
+
+
+def test_what_a_batch_does_afterwards_counts_as_rest() -> None:
+    clock = Clock()
+    pace = batches.Pace(rest=0.05, clock=clock, sleep=clock.sleep)
+    pace.before_batch()
+    assert clock.slept == []
+    pace.after_batch(deleted=1, took=0.1)
+    clock.now += 0.03
+    pace.before_batch()
+    assert clock.slept == [pytest.approx(0.02)]
+    pace.after_batch(deleted=1, took=0.1)
+    clock.now += 0.07
+    pace.before_batch()
+    assert len(clock.slept) == 1
+
+
+def test_time_runs_out_between_batches_only() -> None:
+    clock = Clock()
+    pace = batches.Pace(seconds=240, clock=clock)
+    clock.now = 1000
+    pace.before_batch()  # the first is always made, so that every run gets on
+    pace.after_batch(deleted=7, took=1)
+    with pytest.raises(batches.OutOfTime) as caught:
+        pace.before_batch()
+    assert (caught.value.message, caught.value.exit_code) == ("Stopped after 240s with rows left: 7 deleted.", 75)
+    pace = batches.Pace(seconds=240, clock=Clock())
+    pace.after_batch(deleted=7, took=1)
+    pace.before_batch()
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 100])
+def test_by_ranges_everything_before_the_limit_goes_ties_too(size: int) -> None:
+    now = timezone.now()
+    for day, number in ((5, 3), (4, 1), (3, 7), (1, 2)):
+        add(number, age=timedelta(days=day), name=f"{day}-")
+    limit = Session.objects.filter(session_key__startswith="1-").earliest("expire_date").expire_date
+    steps = list(batches.walk(Session.objects.all(), by="expire_date", pace=batches.Pace(size=size), until=limit))
+    assert sum(step.total() for step in steps) == 11
+    assert max(step.total() for step in steps) <= size
+    assert Session.objects.filter(expire_date__lt=now).count() == 2
+
+
+def test_what_does_not_match_is_passed_over_once() -> None:
+    for day in range(9, 0, -1):
+        add(1, age=timedelta(days=day), name=f"{'keep' if day % 3 else 'go'}-{day}-")
+    rows = Session.objects.filter(session_key__startswith="go")
+    deleted = list(batches.walk(rows, by="expire_date", pace=batches.Pace(size=1), until=timezone.now()))
+    assert sum(step.total() for step in deleted) == 3
+    assert Session.objects.count() == 6
+
+
+def test_spared_rows_of_one_time_do_not_stop_it() -> None:
+    add(20, age=timedelta(days=2))
+    spared = {f"s{number}" for number in range(10)}
+    steps = batches.walk(
+        Session.objects.all(), by="expire_date", pace=batches.Pace(size=3), spare=lambda row: row[0] in spared
+    )
+    assert sum(step.total() for step in steps) == 10
+    assert set(Session.objects.values_list("session_key", flat=True)) == spared
+
+
+def test_neighbours_are_deleted_as_ranges_others_as_a_list() -> None:
+    conditions = list(batches._conditions([1, 2, 3, 5, 7, 8], 100))
+    assert [str(condition) for condition in conditions] == [
+        "(OR: ('pk__range', (1, 3)), ('pk__range', (7, 8)))",
+        "(AND: ('pk__in', [5]))",
+    ]
+    assert [str(each) for each in batches._conditions(["a", "b"], 1)] == [
+        "(AND: ('pk__in', ['a']))",
+        "(AND: ('pk__in', ['b']))",
+    ]

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from celery.schedules import crontab
-from django.core.checks import CheckMessage, Error, Warning, run_checks
+from django.core.checks import CheckMessage, Error, Info, Warning, run_checks
 from kombu import Queue
 
-from maintenance import project
+from maintenance import checks, project
 from maintenance.errors import CeleryAppMissing
 from tests.celery import app
 
@@ -18,7 +18,15 @@ LIMIT = "CELERY_TASK_TIME_LIMIT"
 
 @pytest.fixture(autouse=True)
 def configure() -> Iterator[Callable[..., None]]:
-    names = ("broker_url", "broker_transport_options", "task_time_limit", "beat_schedule")
+    names = (
+        "broker_url",
+        "broker_transport_options",
+        "task_time_limit",
+        "beat_schedule",
+        "beat_scheduler",
+        "result_backend",
+        "result_expires",
+    )
     before = {name: app.conf[name] for name in names}
     app.loader.import_default_modules()
     app.finalize()  # a task takes the settings' time limit for its own when it is first bound
@@ -148,3 +156,67 @@ def test_an_unknown_setting_is_told_once(settings: Any) -> None:
     assert found() == [
         Error("Unknown key 'WORKR' in MAINTENANCE.", hint="Did you mean 'WORKER'?", id="maintenance.E001"),
     ]
+
+
+CLEANUP = {"task": "celery.backend_cleanup", "schedule": crontab(minute=0)}
+PURGE = {"task": "maintenance.purge_results", "schedule": crontab(minute=0)}
+NOBODY = "Nobody deletes old results: their tables grow for ever."
+OURS = "maintenance.beat:Scheduler"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "given", "who"),
+    [
+        (
+            {},
+            {},
+            "Old results are deleted by celery.backend_cleanup (beat's own daily entry), in one long transaction.",
+        ),
+        ({"mine": CLEANUP}, {}, "Old results are deleted by celery.backend_cleanup (mine), in one long transaction."),
+        ({"nightly": PURGE}, {"beat_scheduler": OURS}, "Old results are deleted by the schedule 'nightly'."),
+        ({"nightly": PURGE}, {"result_expires": None}, "Old results are deleted by the schedule 'nightly'."),
+    ],
+)
+def test_doctor_tells_who_deletes_old_results(
+    configure: Callable[..., None], schedule: Any, given: dict[str, Any], who: str
+) -> None:
+    configure(result_backend="django-db", beat_schedule=schedule, **given)
+    assert [each for each in found() if each.id == "maintenance.W005"] == []
+    told = checks.who_deletes_results()
+    assert isinstance(told, Info)
+    assert told.msg == who
+
+
+@pytest.mark.parametrize(
+    ("schedule", "given", "message"),
+    [
+        ({}, {"result_expires": None}, NOBODY),
+        (
+            {"nightly": PURGE},
+            {},
+            "Old results are deleted by 'nightly' and by celery.backend_cleanup (beat's own daily entry), "
+            "in one long transaction.",
+        ),
+        (
+            {"nightly": PURGE, "mine": CLEANUP},
+            {"beat_scheduler": OURS},
+            "Old results are deleted by 'nightly' and by celery.backend_cleanup (mine), in one long transaction.",
+        ),
+    ],
+)
+def test_results_that_nobody_or_two_delete_are_a_warning(
+    configure: Callable[..., None], schedule: Any, given: dict[str, Any], message: str
+) -> None:
+    configure(result_backend="maintenance.results.backend:DatabaseBackend", beat_schedule=schedule, **given)
+    assert [each.msg for each in found() if each.id == "maintenance.W005"] == [message]
+
+
+def test_a_schedule_that_rests_deletes_nothing(configure: Callable[..., None], settings: Any) -> None:
+    settings.MAINTENANCE = {"SCHEDULES": {"nightly": {"ENABLED": False}}}
+    configure(result_backend="django-db", beat_schedule={"nightly": PURGE}, result_expires=None)
+    assert [each.msg for each in found() if each.id == "maintenance.W005"] == [NOBODY]
+
+
+def test_results_that_are_elsewhere_are_nobodys_business(configure: Callable[..., None]) -> None:
+    configure(result_backend="cache+memory://", result_expires=None)
+    assert (found(), checks.who_deletes_results()) == ([], None)
