@@ -16,7 +16,6 @@ from django_celery_results.models import TaskResult
 
 from maintenance import lease, tasks
 from maintenance.errors import AppNotInstalled
-from tests.celery import app as tests_app
 
 pytestmark = pytest.mark.django_db
 ALL: "list[Task[Any, Any]]" = [tasks.backup, tasks.clear_cache, tasks.clear_sessions, tasks.purge_results]
@@ -97,9 +96,10 @@ def test_an_id_that_has_finished_is_dropped() -> None:
 def test_a_repeat_while_the_first_run_goes_on_is_dropped_where_the_broker_tells_it_from_a_redelivery(
     monkeypatch: pytest.MonkeyPatch, broker: str, redelivered: bool, runs: bool
 ) -> None:
-    monkeypatch.setattr(tests_app.conf, "broker_url", broker)
     lease.acquire("maintenance.clear_sessions", holder="this id", ttl=timedelta(minutes=5))
     task: Any = tasks.clear_sessions
+    # The app that is current: other tests make some.
+    monkeypatch.setattr(task.app.conf, "broker_url", broker)
     task.push_request(id="this id", delivery_info={"redelivered": redelivered}, called_directly=False)
     answer = task()
     task.pop_request()
