@@ -233,9 +233,14 @@ def test_what_is_unavailable_is_tried_again_later(
     assert lease.find("maintenance.clear_sessions") is None
 
 
-def test_a_backup_is_not_tried_again() -> None:
+def test_what_concerns_backups_is_not_tried_again() -> None:
     # It takes long, and its next run is never far.
-    assert [task.name for task in ALL if not getattr(task, "autoretry_for", ())] == ["maintenance.backup"]
+    assert [task.name for task in ALL if not getattr(task, "autoretry_for", ())] == [
+        "maintenance.backup",
+        "maintenance.backup_media",
+        "maintenance.prune_backups",
+        "maintenance.verify_backup",
+    ]
 
 
 def test_trouble_is_a_failure_and_frees_the_lock(caplog: pytest.LogCaptureFixture) -> None:
