@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import environ
 from django.conf import global_settings
@@ -42,7 +43,7 @@ VARIABLES = (
         "Redirect http to https (not in DEBUG). Off only behind a proxy that does it.",
     ),
     Variable("SECURE_HSTS_SECONDS", "number", 31536000, "How long browsers insist on https (not in DEBUG)."),
-    Variable("TIME_ZONE", "text", "UTC", "The project's zone; Celery's crontabs use it too."),
+    Variable("TIME_ZONE", "zone", "UTC", "The project's zone; Celery's crontabs use it too."),
     Variable("LANGUAGE_CODE", "language", "en-us", "Django's language."),
     Variable("LOG_LEVEL", "level", "INFO", "Level of the root logger."),
     Variable(
@@ -64,7 +65,7 @@ VARIABLES = (
     Variable("REDIS_SSL_VERIFY", "flag", True, "Off accepts self-signed certificates on rediss:// (Heroku Redis)."),
     Variable(
         "CELERY_WORKER_CONCURRENCY",
-        "text",
+        "concurrency",
         "auto",
         "Tasks at a time of one worker: a number, or auto (run_worker decides).",
     ),
@@ -95,7 +96,7 @@ def read(name: str) -> Any:
     convert, expected = _KINDS[variable.kind]
     try:
         return convert(text)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, OSError) as error:
         raise ImproperlyConfigured(f"{name}={text!r} is not {expected}.") from error
 
 
@@ -121,6 +122,14 @@ def _one_of(names: Collection[str], text: str) -> str:
     return text
 
 
+def _zone(text: str) -> str:
+    return ZoneInfo(text).key
+
+
+def _concurrency(text: str) -> int | str:
+    return "auto" if text.lower() == "auto" else _whole(text, least=1)
+
+
 def _language(text: str) -> str:
     _one_of(_LANGUAGES, text.lower() if text.lower() in _LANGUAGES else text.lower().partition("-")[0])
     return text
@@ -132,9 +141,11 @@ _KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "flag": (lambda text: _WORDS[text.lower()], "a flag: write 1 or 0"),
     "number": (lambda text: _whole(text, least=0), "a whole number from 0 up"),
     "count": (lambda text: _whole(text, least=1), "a whole number from 1 up"),
+    "concurrency": (_concurrency, "a number from 1 up or auto"),
+    "zone": (_zone, "a known time zone, such as Europe/Berlin"),
     "list": (_list, "a list"),
     "origins": (_origins, "a list of origins such as https://ops.example.com"),
     "level": (lambda text: _one_of(_LEVELS, text.upper()), f"one of {', '.join(_LEVELS)}"),
     "language": (_language, "one of Django's languages, such as en-us or de"),
 }
-"""Kinds of variables: how the text is read (ValueError, KeyError), and what is expected of it."""
+"""Kinds of variables: how the text is read (ValueError, KeyError, OSError for a zone), and what is expected of it."""

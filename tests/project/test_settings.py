@@ -128,17 +128,17 @@ def test_a_wrong_value_names_its_variable(evaluate: Evaluate, name: str, wrong: 
 @pytest.mark.parametrize(
     ("name", "wrong", "line"),
     [
-        ("TIME_ZONE", "Mars/Base", "TIME_ZONE='Mars/Base' is not a known zone, such as Europe/Berlin."),
-        ("TIME_ZONE", "../etc", "TIME_ZONE='../etc' is not a known zone, such as Europe/Berlin."),
+        ("TIME_ZONE", "Mars/Base", "TIME_ZONE='Mars/Base' is not a known time zone, such as Europe/Berlin."),
+        ("TIME_ZONE", "../etc", "TIME_ZONE='../etc' is not a known time zone, such as Europe/Berlin."),
         (
             "CELERY_WORKER_CONCURRENCY",
             "0",
-            "CELERY_WORKER_CONCURRENCY='0' is neither a number from 1 up nor auto.",
+            "CELERY_WORKER_CONCURRENCY='0' is not a number from 1 up or auto.",
         ),
         (
             "CELERY_WORKER_CONCURRENCY",
             "many",
-            "CELERY_WORKER_CONCURRENCY='many' is neither a number from 1 up nor auto.",
+            "CELERY_WORKER_CONCURRENCY='many' is not a number from 1 up or auto.",
         ),
     ],
 )
