@@ -30,7 +30,7 @@ def test_the_whole_way_on_postgresql(tmp_path: Path, postgres: Postgres, valkey:
         assert re.search(r"^Created 0, updated 0, disabled 0, deleted 0; 7 unchanged, ", second, re.MULTILINE), second
         worker = project.start("run_worker", "-P", "threads", "-c", "2")
         worker.wait_for_line(r"ready\.")
-        assert project.manage("doctor").stdout.endswith("7 ok.\n")
+        assert project.manage("doctor").stdout.endswith("8 ok.\n")
         said = project.python(
             "from maintenance.models import Lease\nfrom maintenance.tasks import clear_sessions, purge_results\n"
             "print([type(task.delay().get(timeout=20)).__name__ for task in (clear_sessions, purge_results)])\n"

@@ -3,7 +3,8 @@
 from tests.processes import Project
 
 SAID = (
-    r"WARNING maintenance\.beat: The tables are not what is declared \(5 to create\)\. Run `manage\.py sync_schedules`"
+    r"WARNING maintenance\.beat: The tables are not what is declared \(\d+ to create\)\. "
+    r"Run `manage\.py sync_schedules`"
 )
 
 
