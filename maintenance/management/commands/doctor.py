@@ -4,20 +4,18 @@ from collections import Counter
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, TextIO, cast
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management.base import CommandParser, OutputWrapper
-from django.db import connections
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from maintenance import project, units
 from maintenance.checks import who_deletes_results
-from maintenance.health import runner, stack
+from maintenance.health import runner
 from maintenance.health.runner import FAILED, OK, UNKNOWN, WARNING, Finding
+from maintenance.management import health
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_app, add_json, value
 from maintenance.management.found import celery_app
@@ -39,8 +37,9 @@ class Command(BaseCommand):
     def handle(self, *, app: str | None, wait: timedelta, json: bool, **options: Any) -> None:
         found = celery_app(app).app
         project.discover(found)
-        asked = stack.checks(found, databases=connections, caches=settings.CACHES, wait=wait.total_seconds())
-        findings = runner.run_all(asked, secrets=passwords(str(found.conf.broker_url))) + settings_findings()
+        asked = health.checks(found, wait=wait.total_seconds(), round_trip=True)
+        deadline = wait.total_seconds() + 2
+        findings = [*runner.look(asked, deadline=deadline, secrets=health.secrets(found)), *settings_findings()]
         healthy = all(finding.state in (OK, WARNING) for finding in findings)
         if json:
             self.document(healthy=healthy, checks=[asdict(finding) for finding in findings])
@@ -54,8 +53,8 @@ class Command(BaseCommand):
 
 def lines(findings: list[Finding]) -> list[str]:
     """Return a line a finding, and their sum."""
-    width = max(len(finding.name) for finding in findings)
-    return [*(f"{WORDS[each.state]:<13}  {each.name:<{width}}  {words(each)}" for each in findings), total(findings)]
+    width = max(len(finding.title) for finding in findings)
+    return [*(f"{WORDS[each.state]:<13}  {each.title:<{width}}  {each.words}" for each in findings), total(findings)]
 
 
 def show(findings: list[Finding], terminal: OutputWrapper, *, no_color: bool) -> None:
@@ -64,15 +63,10 @@ def show(findings: list[Finding], terminal: OutputWrapper, *, no_color: bool) ->
     for heading in ("State", "Check", "What was found"):
         table.add_column(heading)
     for finding in findings:
-        table.add_row(Text(WORDS[finding.state], style=COLOURS[finding.state]), finding.name, Text(words(finding)))
+        table.add_row(Text(WORDS[finding.state], style=COLOURS[finding.state]), finding.title, Text(finding.words))
     console = Console(file=cast(TextIO, terminal), no_color=no_color or None, highlight=False)
     console.print(table)
     console.print(total(findings))
-
-
-def words(finding: Finding) -> str:
-    """Return what was found, its consequence and its cure."""
-    return " ".join(filter(None, (finding.message, finding.consequence, finding.cure)))
 
 
 def total(findings: list[Finding]) -> str:
@@ -85,19 +79,11 @@ def settings_findings() -> list[Finding]:
     """Return what the app's system checks say of the settings."""
     messages = run_checks(tags=["maintenance"])
     found = [
-        Finding(
-            message.id or "settings", FAILED if message.is_serious() else WARNING, message.msg, "", message.hint or ""
-        )
+        Finding(id, id, FAILED if message.is_serious() else WARNING, message.msg, "", message.hint or "")
         for message in messages
         if not message.is_silenced()
+        for id in [message.id or "settings"]
     ]
     deleting = who_deletes_results() if all(finding.state != FAILED for finding in found) else None
-    told = [] if deleting is None or deleting.id else [Finding("old results", OK, deleting.msg)]
-    return (found or [Finding("settings", OK, "The system checks find nothing.")]) + told
-
-
-def passwords(broker: str) -> list[str]:
-    """Return the secrets that a client's error message could repeat."""
-    urls = [broker, *(str(cache.get("LOCATION", "")) for cache in settings.CACHES.values())]
-    given = [str(database.get("PASSWORD") or "") for database in settings.DATABASES.values()]
-    return [*given, *(urlsplit(url).password or "" for url in urls)]
+    told = [] if deleting is None or deleting.id else [Finding("old-results", "old results", OK, deleting.msg)]
+    return (found or [Finding("settings", "settings", OK, "The system checks find nothing.")]) + told
