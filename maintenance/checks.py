@@ -16,10 +16,10 @@ from django.core.checks import CheckMessage, Error, Info, Tags, Warning, registe
 from django.db.utils import DatabaseError
 
 from . import conf, project, results, units
+from .broker import visibility
 from .errors import CeleryAppMissing, ConfigurationError
 from .management.found import celery_app
 
-KOMBU_VISIBILITY_TIMEOUT = 3600
 PURGE = "maintenance.purge_results"
 CLEANUP = "celery.backend_cleanup"
 
@@ -102,17 +102,14 @@ def visibility_outlasts_tasks(app_configs: Sequence[Any] | None, **kwargs: Any) 
     app = _app()
     if app is None or not project.on_redis(app):
         return []
-    timeout = (app.conf.broker_transport_options or {}).get("visibility_timeout", KOMBU_VISIBILITY_TIMEOUT)
-    limits = {"CELERY_TASK_TIME_LIMIT": app.conf.task_time_limit or 0}
-    limits |= {f"task {name}": task.time_limit or 0 for name, task in app.tasks.items()}
-    source = max(limits, key=lambda name: limits[name])
-    if timeout > limits[source]:
+    timeout, (seconds, source) = visibility.timeout(app), visibility.longest(app)
+    if timeout > seconds:
         return []
     return [
         Warning(
             f"The broker hands a task out again after {timeout:g}s (visibility_timeout), "
-            f"but it may run for {limits[source]:g}s ({source}): it would run twice.",
-            hint=f'Set CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] = {int(limits[source]) + 600}.',
+            f"but it may run for {seconds:g}s ({source}): it would run twice.",
+            hint=f'Set CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] = {int(seconds) + 600}.',
             id="maintenance.W001",
         )
     ]
