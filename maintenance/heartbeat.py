@@ -10,8 +10,9 @@ import time
 
 TYPE_CHECKING = False  # typing takes as long to import as all the rest
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import TypeAlias
+    from collections.abc import Iterator, Mapping
+
+    Environ = Mapping[str, str]
 
 VARIABLE = "MAINTENANCE_RUN_DIR"
 FOLDER = os.path.join("var", "run")
