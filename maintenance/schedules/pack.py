@@ -23,7 +23,7 @@ _LIGHT: Final = frozenset({"maintenance.cull_caches"})
 
 
 def pack(queues: Iterable[Any] = ()) -> dict[str, dict[str, Any]]:
-    """Return the schedules: each night a backup, then old results, sessions, cache entries and files go; a drill a week.
+    """Return the schedules: each night a backup, then old results, sessions, cached entries, files go; weekly a drill.
 
     ``queues`` are the declared queues (names or kombu Queues): where ``heavy_tasks`` is among them the heavy tasks go
     there, elsewhere they stay on the default queue. Safe to call while settings are being read.

@@ -11,6 +11,7 @@ from maintenance.schedules import MAINTENANCE_SCHEDULE
 from tests.processes import Project
 from tests.servers import MariaDB, Postgres, Valkey
 
+
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[Postgres]:
     """A private PostgreSQL."""
