@@ -97,6 +97,11 @@ OUTCOMES: dict[str, dict[int, str]] = {
         69: "the database is unavailable",
     },
     "unpin_backup": {1: "there is no such backup", 73: "the storage cannot be written"},
+    "vacuum": {
+        1: REFUSED,
+        4: "on SQLite it was not confirmed",
+        69: "the database is unavailable or locked, or has no room for it: nothing was changed",
+    },
     "verify_backup": {
         1: "there is no such backup",
         5: "a backup is damaged",

@@ -12,15 +12,17 @@ from uuid import uuid4
 
 from celery import Task, shared_task
 from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
 from django.db.utils import OperationalError
 from django.utils import timezone
 
 from . import caches as caches_verb
-from . import conf, files, lease, monitoring, project, results, runs, sessions
+from . import conf, files, lease, monitoring, project, results, runs, sessions, space
 from .backups import catalog, create, drill, prune, shelves
 from .batches import Pace
 from .errors import AlreadyDone, LockHeld, Unavailable
 from .management import backups as planning
+from .management import emptied
 from .results import Archive
 
 Answer = dict[str, Any]
@@ -185,6 +187,12 @@ def clear_files(self: "Task[Any, Any]", root: str | None = None) -> Answer:
     swept = [files.clear(sweep) for sweep in sweeps]
     files.complain(swept)
     return {"roots": [{**asdict(each), "before": each.before.isoformat()} for each in swept]}
+
+
+@shared_task(name="maintenance.vacuum", bind=True, base=Repeatable, soft_time_limit=45 * 60, time_limit=50 * 60)
+def vacuum(self: "Task[Any, Any]", database: str = DEFAULT_DB_ALIAS) -> Answer:
+    """Give the space of deleted rows back. On SQLite nobody can write meanwhile, unless auto_vacuum is incremental."""
+    return space.vacuum(emptied.tables(database), using=database).facts()
 
 
 def _holder(task: "Task[Any, Any]") -> str:

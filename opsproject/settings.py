@@ -217,6 +217,7 @@ CELERY_TASK_ROUTES = {
     "maintenance.purge_results": {"queue": "heavy_tasks"},
     "maintenance.clear_sessions": {"queue": "heavy_tasks"},
     "maintenance.clear_files": {"queue": "heavy_tasks"},
+    "maintenance.vacuum": {"queue": "heavy_tasks"},
     "opsproject.examples.tasks.crunch": {"queue": "heavy_tasks"},
 }
 CELERY_TASK_ANNOTATIONS = {

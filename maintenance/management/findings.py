@@ -20,15 +20,15 @@ def of_rule(found: Found) -> list[Finding]:
     """Return a finding a trouble; none where the rule is content."""
     rule = found.rule
     if found.unknown:
-        return [Finding(rule.id, UNKNOWN, found.unknown)]
+        return [Finding(rule.id, rule.id, UNKNOWN, found.unknown)]
     state = FAILED if rule.severity == ERROR else WARNING
-    return [Finding(rule.id, state, each.fact, rule.consequence, each.cure) for each in found.troubles]
+    return [Finding(rule.id, rule.id, state, each.fact, rule.consequence, each.cure) for each in found.troubles]
 
 
 def lines(findings: Sequence[Finding]) -> list[str]:
     """Return a line a finding, and their sum."""
-    width = max((len(finding.name) for finding in findings), default=0)
-    return [*(f"{WORDS[each.state]:<13}  {each.name:<{width}}  {words(each)}" for each in findings), total(findings)]
+    width = max((len(finding.title) for finding in findings), default=0)
+    return [*(f"{WORDS[each.state]:<13}  {each.title:<{width}}  {each.words}" for each in findings), total(findings)]
 
 
 def show(findings: Sequence[Finding], terminal: OutputWrapper, *, no_color: bool) -> None:
@@ -37,15 +37,10 @@ def show(findings: Sequence[Finding], terminal: OutputWrapper, *, no_color: bool
     for heading in ("State", "Check", "What was found"):
         table.add_column(heading)
     for finding in findings:
-        table.add_row(Text(WORDS[finding.state], style=COLOURS[finding.state]), finding.name, Text(words(finding)))
+        table.add_row(Text(WORDS[finding.state], style=COLOURS[finding.state]), finding.title, Text(finding.words))
     console = Console(file=cast(TextIO, terminal), no_color=no_color or None, highlight=False)
     console.print(table)
     console.print(total(findings))
-
-
-def words(finding: Finding) -> str:
-    """Return what was found, its consequence and its cure."""
-    return " ".join(filter(None, (finding.message, finding.consequence, finding.cure)))
 
 
 def total(findings: Sequence[Finding]) -> str:

@@ -3,36 +3,42 @@
 import io
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pytest
 from django.core.management import call_command
 
-from maintenance.health import stack
+from maintenance.health import checkup
+from maintenance.health.base import Check, CouldNotAsk, Figure
 from maintenance.health.rules import RULES
-from maintenance.health.runner import Check, CouldNotAsk
 from tests.conftest import Outcome
 
 Run = Callable[..., Outcome]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fake(Check):
-    label: str
-    error: Exception | None = None
+    called: str
+    error: Exception | str | None = field(default=None, repr=False)
     consequence: ClassVar[str] = "Nothing works."
     cure: ClassVar[str] = "Start it."
 
     @property
-    def name(self) -> str:
-        return self.label
+    def key(self) -> str:
+        return self.called
 
-    def run(self) -> str:
+    @property
+    def name(self) -> str:
+        return self.called
+
+    def ask(self) -> Iterable[str | Figure]:
+        if isinstance(self.error, str):
+            raise self.failed(self.error)
         if self.error:
             raise self.error
-        return "Answers."
+        return ["Answers."]
 
 
 QUIET = [id for id in RULES if id != "old-queues-name"]
@@ -51,7 +57,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Callable[..., dict[
             given.update(options, app=app.main)
             return list(checks)
 
-        monkeypatch.setattr(stack, "checks", fakes)
+        monkeypatch.setattr(checkup, "checks", fakes)
         return given
 
     return asker
@@ -74,7 +80,7 @@ def test_a_healthy_stack(run: Run, asked: Callable[..., dict[str, Any]]) -> None
 
 def test_a_sick_one_says_consequence_and_cure(run: Run, asked: Callable[..., dict[str, Any]], settings: Any) -> None:
     settings.CELERY_QUEUES = []
-    asked(Fake("broker", OSError("refused")), Fake("worker", CouldNotAsk(reason="Could not ask.")), Fake("cache"))
+    asked(Fake("broker", "refused."), Fake("worker", CouldNotAsk("Could not ask.")), Fake("cache"))
     assert run("doctor") == (
         "FAILED         broker           refused. Nothing works. Start it.\n"
         "COULD NOT ASK  worker           Could not ask.\n"
@@ -100,7 +106,7 @@ def test_a_terminal_gets_a_table_and_colour_only_where_wanted(
         monkeypatch.delenv(name, raising=False)
     for name, text in {"COLUMNS": "100", "TERM": "xterm", **environ}.items():
         monkeypatch.setenv(name, text)
-    asked(Fake("broker", OSError("refused")), Fake("cache"))
+    asked(Fake("broker", "refused."), Fake("cache"))
     terminal = Terminal()
     with pytest.raises(SystemExit):
         call_command("doctor", *flags, stdout=terminal)
@@ -116,7 +122,7 @@ def test_a_terminal_gets_a_table_and_colour_only_where_wanted(
     assert ("\x1b[32m" in drawn) is (not flags and not environ)
 
 
-@pytest.mark.parametrize(("error", "healthy"), [(None, True), (CouldNotAsk(reason="Nobody."), False)])
+@pytest.mark.parametrize(("error", "healthy"), [(None, True), (CouldNotAsk("Nobody."), False)])
 def test_json_is_one_document_and_not_asked_is_never_healthy(
     run: Run, asked: Callable[..., dict[str, Any]], settings: Any, error: Exception | None, healthy: bool
 ) -> None:
@@ -134,8 +140,14 @@ def test_json_is_one_document_and_not_asked_is_never_healthy(
             (
                 "checks",
                 [
-                    {"name": "broker", "state": state, "message": message, **blank},
-                    {"name": "settings", "state": "ok", "message": NOTHING.replace("1 rule", "0 rules"), **blank},
+                    {"id": "broker", "title": "broker", "state": state, "message": message, **blank},
+                    {
+                        "id": "settings",
+                        "title": "settings",
+                        "state": "ok",
+                        "message": NOTHING.replace("1 rule", "0 rules"),
+                        **blank,
+                    },
                 ],
             ),
         ],
@@ -179,10 +191,10 @@ def test_production_rules_are_asked_only_with_deploy(
 
 
 def test_a_tag_asks_only_what_has_it(run: Run, asked: Callable[..., dict[str, Any]]) -> None:
-    asked(Fake("broker"), Fake("cache"), Fake("cache other"), Fake("database"))
+    asked(Fake("broker"), Fake("cache"), Fake("cache:other"), Fake("database"))
     assert run("doctor", "--tag", "cache", "names") == (
         "ok             cache        Answers.\n"
-        "ok             cache other  Answers.\n"
+        "ok             cache:other  Answers.\n"
         "ok             settings     1 rule finds nothing.\n"
         "3 ok.\n",
         "",

@@ -4,28 +4,28 @@ from collections.abc import Collection
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from celery import Celery
 from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management.base import CommandParser
-from django.db import connections
 
 from maintenance import project, units
 from maintenance.errors import CeleryAppMissing
-from maintenance.health import rules, runner, stack
+from maintenance.health import rules, runner
+from maintenance.health.base import Check
 from maintenance.health.rules.results import who_deletes
 from maintenance.health.runner import FAILED, OK, UNKNOWN, WARNING, Finding
-from maintenance.management import explain, findings
+from maintenance.management import explain, findings, health
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_app, add_json, value
 from maintenance.management.facts import facts
 from maintenance.management.found import celery_app
 
-# The tag of what the system checks find, and of each live check by the first word of its name.
+# The tag of what the system checks find; and of live checks whose id begins otherwise.
 SETTINGS = "settings"
-TAGS = {"broker": "broker", "database": "database", "migrations": "database", "cache": "cache", "worker": "worker"}
+TAGS = {"migrations": "database", "workers": "worker", "round-trip": "worker", "queue": "queues", "redis": "broker"}
+LIVE = {"broker", "database", "cache", "worker", "queues", "beat", "schedules", "results", "backups", "disk", "clock"}
 BAD = {"error": (FAILED, UNKNOWN), "warning": (FAILED, UNKNOWN, WARNING)}
 
 
@@ -82,14 +82,19 @@ class Command(BaseCommand):
 
 def tags() -> set[str]:
     """Return every tag."""
-    return {SETTINGS, *TAGS.values(), *(rule.tag for rule in rules.RULES.values())}
+    return {SETTINGS, *LIVE, *(rule.tag for rule in rules.RULES.values())}
 
 
 def ask(app: Celery, *, tags: Collection[str], wait: float) -> list[Finding]:
     """Return what the live checks of ``tags`` (none: all) find."""
-    checks = stack.checks(app, databases=connections, caches=settings.CACHES, wait=wait)
-    wanted = [each for each in checks if not tags or TAGS.get(each.name.split()[0], "worker") in tags]
-    return runner.run_all(wanted, secrets=passwords(str(app.conf.broker_url)))
+    wanted = [check for check in health.checks(app, wait=wait, round_trip=True) if not tags or tag_of(check) in tags]
+    return runner.look(wanted, deadline=wait + 2, secrets=health.secrets(app))
+
+
+def tag_of(check: Check) -> str:
+    """Return the tag of a live check: the first part of its id, or what that belongs to."""
+    part = check.key.partition(":")[0].partition(".")[0]
+    return TAGS.get(part, part)
 
 
 def of_settings(app: Celery, *, tags: Collection[str], deploy: bool) -> list[Finding]:
@@ -99,11 +104,10 @@ def of_settings(app: Celery, *, tags: Collection[str], deploy: bool) -> list[Fin
     found = [each for one in looked for each in findings.of_rule(one)]
     if not tags or SETTINGS in tags:
         found = [*system_checks(), *found]
-    nothing = (
-        [] if found else [Finding(SETTINGS, OK, nothing_found(len(looked), with_checks=not tags or SETTINGS in tags))]
-    )
+    who = nothing_found(len(looked), with_checks=not tags or SETTINGS in tags)
+    nothing = [] if found else [Finding(SETTINGS, SETTINGS, OK, who)]
     deleting = who_deletes(known) if not tags or "results" in tags else None
-    told = [Finding("old results", OK, deleting.fact)] if deleting and not deleting.cure else []
+    told = [Finding("old-results", "old results", OK, deleting.fact)] if deleting and not deleting.cure else []
     return [*found, *nothing, *told]
 
 
@@ -121,14 +125,8 @@ def system_checks() -> list[Finding]:
     """Return what the app's system checks say, without those that a rule tells too."""
     rules_tell = {rule.check for rule in rules.RULES.values()}
     return [
-        Finding(each.id or SETTINGS, FAILED if each.is_serious() else WARNING, each.msg, "", each.hint or "")
+        Finding(id, id, FAILED if each.is_serious() else WARNING, each.msg, "", each.hint or "")
         for each in run_checks(tags=["maintenance"])
         if not each.is_silenced() and each.id not in rules_tell
+        for id in [each.id or SETTINGS]
     ]
-
-
-def passwords(broker: str) -> list[str]:
-    """Return the secrets that a client's error message could repeat."""
-    urls = [broker, *(str(cache.get("LOCATION", "")) for cache in settings.CACHES.values())]
-    given = [str(database.get("PASSWORD") or "") for database in settings.DATABASES.values()]
-    return [*given, *(urlsplit(url).password or "" for url in urls)]
