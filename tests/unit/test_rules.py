@@ -27,8 +27,8 @@ TRANSPORT = {
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
 }
-POSTGRES = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop", "HOST": "db", "CONN_HEALTH_CHECKS": True}
-SQLITE = {
+POSTGRES: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop", "HOST": "db", "CONN_HEALTH_CHECKS": True}
+SQLITE: dict[str, Any] = {
     "ENGINE": "django.db.backends.sqlite3",
     "NAME": "/var/shop.sqlite3",
     "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL;"},
@@ -40,7 +40,7 @@ ENTRIES = {
     "purge": {"task": "maintenance.purge_results", "schedule": crontab(hour="3", minute="0")},
     "monitor": {"task": "maintenance.monitor", "schedule": crontab(minute="*/5"), "options": {"expires": 240}},
 }
-OURS = {
+OURS: dict[str, Any] = {
     "BACKUPS": {"KEEP_LAST": 14, "DESTINATIONS": ["offsite"], "RECIPIENTS": ["age1x"]},
     "HEALTH": {"WEBHOOKS": ["https://hooks.example.com/x"]},
 }
