@@ -19,6 +19,7 @@ from .kinds import (
     NAMES,
     OPTIONS,
     PATH,
+    SECRET_URL,
     SECRET_URLS,
     SIZE,
     TEXT,
@@ -176,6 +177,7 @@ class Beat:
 class Health:
     """``MAINTENANCE["HEALTH"]``: who is told what when something breaks."""
 
+    ping_url: str | None = setting(None, SECRET_URL, "A watcher outside shall know that beat ticks: asked each minute.")
     webhooks: tuple[str, ...] = setting(
         (), SECRET_URLS, "Alerts shall go there too (Slack, or anything that reads JSON)."
     )

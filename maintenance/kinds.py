@@ -109,6 +109,7 @@ TEXT = Kind(_anything, "text")
 MOMENT = Kind(_moment, "a datetime, or text such as 2030-01-31T08:00")
 ZONE = Kind(zone, "a time zone such as Europe/Berlin")
 URL = Kind(_url, "an http or https address of at most 500 characters")
+SECRET_URL = Kind(_url, URL.expected, is_secret=True)
 SECRET_URLS = Kind(_urls, "a list of http or https addresses of at most 500 characters", is_secret=True)
 MISFIRE = Kind(_misfire, 'once, skip, all, all:N or within:TIME (such as "within:10m")')
 CONCURRENCY = Kind(

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import django
+
 from .base import WARNING, Trouble, rule
 from .facts import Facts
 
@@ -15,7 +17,8 @@ def nobody_is_told(facts: Facts) -> Iterator[Trouble]:
     Source: Django, ADMINS; docs/runbook.md.
     """
     if not facts.django("ADMINS") and not facts.ours.health.webhooks:
-        cure = 'Set ADMINS = ["ops@example.com"], or MAINTENANCE["HEALTH"]["WEBHOOKS"].'
+        admin = '"ops@example.com"' if django.VERSION >= (6,) else '("Ops", "ops@example.com")'
+        cure = f'Set ADMINS = [{admin}], or MAINTENANCE["HEALTH"]["WEBHOOKS"].'
         yield Trouble("There are neither ADMINS nor webhooks.", cure)
 
 
