@@ -27,7 +27,12 @@ TRANSPORT = {
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
 }
-POSTGRES: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop", "HOST": "db", "CONN_HEALTH_CHECKS": True}
+POSTGRES: dict[str, Any] = {
+    "ENGINE": "django.db.backends.postgresql",
+    "NAME": "shop",
+    "HOST": "db",
+    "CONN_HEALTH_CHECKS": True,
+}
 SQLITE: dict[str, Any] = {
     "ENGINE": "django.db.backends.sqlite3",
     "NAME": "/var/shop.sqlite3",
@@ -97,7 +102,7 @@ def facts(**given: Any) -> Facts:
     ours, procfile = chosen.pop("MAINTENANCE", {}), chosen.pop("PROCFILE", None)
     environ, tasks, namespace = chosen.pop("ENVIRON", {}), chosen.pop("TASKS"), chosen.pop("NAMESPACE", "CELERY")
     settings = SimpleNamespace(**chosen)
-    app = Celery("shop", set_as_current=False, fixups=[])
+    app: Any = Celery("shop", set_as_current=False, fixups=[])
     app.config_from_object(settings, namespace=namespace)
     for name, options in tasks.items():
         app.task(name=name, shared=False, **options)(nothing)
