@@ -1,16 +1,17 @@
-"""What the ops page's templates need: buttons, durations, ages, sizes, links into other admins."""
+"""What the ops page's templates need: buttons, durations, ages, sizes, links into other admins.
+
+Django imports this wherever there are templates: the admin and the tasks are imported where they are used.
+"""
 
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from django import template
-from django.contrib import admin
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from ..operations.actions import ACTIONS
 from ..units import human_duration, human_size
 
 register = template.Library()
@@ -19,6 +20,8 @@ register = template.Library()
 @register.simple_tag
 def act(name: str, id: str, words: str | None = None) -> SafeString:
     """Return the link to an action's question about an object."""
+    from ..operations.actions import ACTIONS
+
     action = ACTIONS[name]
     url = reverse("admin:maintenance_operations_action", args=[name])
     return format_html(
@@ -30,6 +33,8 @@ def act(name: str, id: str, words: str | None = None) -> SafeString:
 @register.simple_tag
 def changelist(label: str, perms: Any) -> str:
     """Return the URL of a model's list in the admin; nothing where the user may not see it, or there is none."""
+    from django.contrib import admin
+
     app, _, model = label.lower().partition(".")
     known = any(each._meta.label_lower == label.lower() for each in admin.site._registry)
     if not known or not (perms[app][f"view_{model}"] or perms[app][f"change_{model}"]):
