@@ -29,7 +29,8 @@ def show(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     """Answer with the page; with only its live part where htmx asks for it."""
     _require(request, VIEW)
     query = request.GET
-    wanted = page.Wanted(query.get("p", "1"), query.get("q", "").strip()[:200], query.get("only", ""))
+    search = query.get("q", "").replace("\0", "").strip()[:200]
+    wanted = page.Wanted(query.get("p", "1"), search, query.get("only", ""))
     try:
         found = celery_app()
         context |= page.gather(
@@ -70,7 +71,8 @@ def act(request: HttpRequest, context: dict[str, Any], *, name: str) -> HttpResp
 def failure(request: HttpRequest, context: dict[str, Any], *, task_id: str) -> HttpResponse:
     """Answer with what a failed task left behind."""
     _require(request, VIEW)
-    found = history.failure(task_id) if apps.is_installed("django_celery_results") else None
+    known = apps.is_installed("django_celery_results") and "\0" not in task_id
+    found = history.failure(task_id) if known else None
     if found is None:
         raise Http404(f"No failed task has the id {task_id!r}.")
     context |= {"title": "Failed task", "failure": found, "may_run": request.user.has_perm(RUN)}
@@ -112,7 +114,8 @@ def _known(request: HttpRequest, name: str) -> Action:
 
 def _found(request: HttpRequest, action: Action) -> Target:
     given = request.POST if request.method == "POST" else request.GET
-    target = action.find(given.get("object", ""))
+    name = given.get("object", "")
+    target = None if "\0" in name else action.find(name)  # PostgreSQL refuses the character
     if target is None:
         raise Http404(f"There is nothing of this name to {action.label.lower()}.")
     return target
