@@ -83,7 +83,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.worker_start
 	$(BIN)/python -m benchmarks.green_pool
 	$(BIN)/python -m benchmarks.beat
+	$(BIN)/python -m benchmarks.sync
 	$(BIN)/python -m benchmarks.caches
+	$(BIN)/python -m benchmarks.purge
 	$(BIN)/python -m benchmarks.backup
 
 clean:

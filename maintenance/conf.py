@@ -19,6 +19,7 @@ from .kinds import (
     NAMES,
     OPTIONS,
     PATH,
+    SECRET_URLS,
     SIZE,
     TEXT,
     URL,
@@ -172,6 +173,17 @@ class Beat:
 
 
 @dataclass(frozen=True)
+class Health:
+    """``MAINTENANCE["HEALTH"]``: who is told what when something breaks."""
+
+    webhooks: tuple[str, ...] = setting(
+        (), SECRET_URLS, "Alerts shall go there too (Slack, or anything that reads JSON)."
+    )
+    remind_after: Any = setting(timedelta(hours=6), DURATION, "What stays broken shall be told again sooner or later.")
+    looks: int = setting(2, WHOLE, "A change shall be told after so many looks in a row that agree.")
+
+
+@dataclass(frozen=True)
 class Maintenance:
     """``settings.MAINTENANCE``: one dict, a section a subject."""
 
@@ -182,6 +194,7 @@ class Maintenance:
     results: Results = setting(Results, OPTIONS, "")
     caches: Caches = setting(Caches, OPTIONS, "")
     files: Files = setting(Files, OPTIONS, "")
+    health: Health = setting(Health, OPTIONS, "")
     schedules: Mapping[str, Schedule] = setting(dict, OPTIONS, "")
 
 
@@ -193,6 +206,7 @@ SECTIONS: dict[str, type[Any]] = {
     "results": Results,
     "caches": Caches,
     "files": Files,
+    "health": Health,
 }
 
 
@@ -252,6 +266,8 @@ def _read(entry: "Field[Any]", key: str, value: Any, where: str) -> Any:
     try:
         return kind.read(value)
     except (TypeError, ValueError) as error:
+        if kind.is_secret:  # its words would hold the value
+            raise BadSetting(where=where, key=key, value="**", expected=kind.expected) from None
         raise BadSetting(where=where, key=key, value=value, expected=kind.expected) from error
 
 

@@ -17,11 +17,12 @@ from django.db.utils import OperationalError
 from django.utils import timezone
 
 from . import caches as caches_verb
-from . import conf, files, lease, monitoring, project, results, runs, sessions
+from . import conf, files, lease, monitoring, project, results, runs, sessions, space
 from .backups import catalog, create, drill, prune, shelves
 from .batches import Pace
 from .errors import AlreadyDone, LockHeld, Unavailable
 from .management import backups as planning
+from .management import emptied
 from .results import Archive, resend
 
 Answer = dict[str, Any]
@@ -231,6 +232,12 @@ def retry_result(self: "Task[Any, Any]", id: str) -> Answer:
     """Send a failed task again, for the ops page: at most once, however often it is asked for."""
     plan = resend.plan(resend.by_id([id]), app=self.app)
     return {"sent": [asdict(each) for each in resend.send(plan, app=self.app, tell=lambda each: None)]}
+
+
+@shared_task(name="maintenance.vacuum", bind=True, base=Repeatable, soft_time_limit=45 * 60, time_limit=50 * 60)
+def vacuum(self: "Task[Any, Any]", database: str = DEFAULT_DB_ALIAS) -> Answer:
+    """Give the space of deleted rows back. On SQLite nobody can write meanwhile, unless auto_vacuum is incremental."""
+    return space.vacuum(emptied.tables(database), using=database).facts()
 
 
 def _holder(task: "Task[Any, Any]") -> str:

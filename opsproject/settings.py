@@ -218,6 +218,7 @@ CELERY_TASK_ROUTES = {
     "maintenance.purge_results": {"queue": "heavy_tasks"},
     "maintenance.clear_sessions": {"queue": "heavy_tasks"},
     "maintenance.clear_files": {"queue": "heavy_tasks"},
+    "maintenance.vacuum": {"queue": "heavy_tasks"},
     "opsproject.examples.tasks.crunch": {"queue": "heavy_tasks"},
 }
 CELERY_TASK_ANNOTATIONS = {
@@ -238,7 +239,12 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {**MAINTENANCE_SCHEDULE}
 if DEBUG:
     # make up shows real work within two minutes.
     CELERY_BEAT_SCHEDULE |= {
-        "examples.add": {"task": "opsproject.examples.tasks.add", "schedule": 30.0, "args": (2, 3)},
+        "examples.add": {
+            "task": "opsproject.examples.tasks.add",
+            "schedule": 30.0,
+            "args": (2, 3),
+            "options": {"expires": 30},
+        },
         "maintenance.backup": {"task": "maintenance.backup", "schedule": crontab(), "options": {"expires": 60}},
         "maintenance.clear_cache": {
             "task": "maintenance.clear_cache",

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from celery import signals
@@ -14,7 +13,7 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from .. import conf, process
+from .. import conf, heartbeat, process
 from ..schedules import unapplied
 from ..schedules.moments import aware
 from . import database, ledger
@@ -69,10 +68,11 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         connection = connections[self._using]
         patience = max(LONGEST_WAIT, self._leader.ttl.total_seconds())
         database.bound(connection, connecting=self._leader.patience, answering=patience)
-        folder = process.environment().get("MAINTENANCE_RUN_DIR")
+        environment = process.environment()
+        file = f"{heartbeat.folder(environment)}/{heartbeat.BEAT}"
         return Watchdog(
             limit=max(60.0, 2.0 * self.max_interval),
-            heartbeat=Path(folder, "beat") if folder else None,
+            heart=heartbeat.Heart(file) if heartbeat.VARIABLE in environment else None,
             nudge=lambda: database.cut(connection),
             patience=patience,
         )
@@ -103,6 +103,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         except Error as error:
             # Whether we still lead cannot be known: nothing is sent until the database says so.
             self._led = False
+            self._watchdog.ready(False)
             self._leader.doubt()
             connections[self._using].close()
             self._say(f"Not leading: the database cannot be used ({str(error).strip()}). Trying again.", logging.ERROR)
@@ -166,6 +167,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         return min(max(0.0, (coming - datetime.now(UTC)).total_seconds()), self._pause)
 
     def _stand_by(self) -> float:
+        self._watchdog.ready(True)
         other = self._leader.other
         if other is not None:
             self._say(f"Standing by: {other.holder!r} leads since {other.since.isoformat(timespec='seconds')}.")
@@ -217,7 +219,9 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         """Return whether the broker can be reached. While it cannot, nothing is recorded: it becomes late instead."""
         try:
             self._outbox.open()
+            self._watchdog.ready(True)
         except BrokerTrouble as error:
+            self._watchdog.ready(False)
             self._say(f"The broker cannot be used ({error}). What is due waits. Trying again.", logging.ERROR)
             return False
         return True
@@ -227,6 +231,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         try:
             return self._outbox.send(seconds=seconds)
         except BrokerTrouble as error:
+            self._watchdog.ready(False)
             count = len(self._outbox.waiting)
             self._say(f"The broker failed ({error}). {count} messages wait. Trying again.", logging.ERROR)
             return False
