@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_celery_beat",
     "django_celery_results",
+    "django_htmx",
     "maintenance",
     "opsproject",
     "opsproject.examples",
