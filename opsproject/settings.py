@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_celery_beat",
     "django_celery_results",
+    "django_htmx",
     "maintenance",
     "opsproject",
     "opsproject.examples",
@@ -272,6 +273,7 @@ MAINTENANCE: dict[str, Any] = {
         "IDENTITY": read("BACKUP_IDENTITY") or None,
     },
     "HEALTH": {
+        "TOKEN": read("HEALTH_TOKEN") or None,
         "WEBHOOKS": read("HEALTH_WEBHOOKS"),
         "PING_URL": read("HEALTH_PING_URL") or None,
     },

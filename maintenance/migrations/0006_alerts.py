@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('maintenance', '0004_lease_finished'),
+        ('maintenance', '0005_operations'),
     ]
 
     operations = [

@@ -55,14 +55,14 @@ def read(*, since: datetime, using: str | None = None) -> list[TaskStats]:
     ]
 
 
-class _Epoch(Func):
+class Epoch(Func):
     """PostgreSQL's: seconds of an interval, or since 1970, without the detour over numeric."""
 
     template = "DATE_PART('epoch', %(expressions)s)"
     output_field = FloatField()
 
 
-class _Step(Func):
+class Step(Func):
     """PostgreSQL's: the place of a duration on the scale."""
 
     template = f"CEIL(LN(GREATEST(%(expressions)s, {_SHORTEST})) / {_STEP})"
@@ -78,7 +78,7 @@ class _Number(Func):
 
 
 @dataclass
-class _Sketch:
+class Sketch:
     """Counts of durations on a logarithmic scale: as large for a million as for a thousand."""
 
     counts: Counter[int] = field(default_factory=Counter)
@@ -110,8 +110,8 @@ class _Tally:
     runs: int = 0
     failures: int = 0
     retries: int = 0
-    ran: _Sketch = field(default_factory=_Sketch)
-    waited: _Sketch = field(default_factory=_Sketch)
+    ran: Sketch = field(default_factory=Sketch)
+    waited: Sketch = field(default_factory=Sketch)
 
 
 def _computed(rows: QuerySet[Any]) -> dict[str | None, _Tally]:
@@ -125,9 +125,9 @@ def _computed(rows: QuerySet[Any]) -> dict[str | None, _Tally]:
 
 def _counted(rows: QuerySet[Any]) -> dict[str | None, _Tally]:
     tallies: dict[str | None, _Tally] = defaultdict(_Tally)
-    ran = _Epoch(F("date_done") - F("date_started"))
+    ran = Epoch(F("date_done") - F("date_started"))
     retried = Sum(_Number("meta", key="retries"))
-    counted = rows.annotate(step=_Step(ran)).values_list("task_name", "status", "step")
+    counted = rows.annotate(step=Step(ran)).values_list("task_name", "status", "step")
     counted = counted.annotate(number=Count("pk"), most=Max(ran), retries=retried)
     for name, status, step, number, most, retries in counted:
         tally = tallies[name]
@@ -137,8 +137,8 @@ def _counted(rows: QuerySet[Any]) -> dict[str | None, _Tally]:
             tally.failures += number if status == FAILURE else 0
             if most is not None:
                 tally.ran.merge(int(step), number, most)
-    waited = _Epoch("date_started") - _Number("meta", key=READY)
-    known = rows.filter(date_started__isnull=False, status__in=READY_STATES).annotate(step=_Step(waited))
+    waited = Epoch("date_started") - _Number("meta", key=READY)
+    known = rows.filter(date_started__isnull=False, status__in=READY_STATES).annotate(step=Step(waited))
     known = known.values_list("task_name", "step").annotate(number=Count("pk"), most=Max(waited))
     for name, step, number, most in known:
         if most is not None:
