@@ -91,14 +91,11 @@ class Visibility(Check):
         allowed = visibility.timeout(self.app)
         yield Figure("redis_visibility_timeout_seconds", allowed)
         again = f"A message is handed out again after {_length(allowed)}"
-        for (seconds, source), verb in (
-            (visibility.longest(self.app), "may run"),
-            (visibility.longest_wait(self.app), "may wait"),
-        ):
+        known = {"runs": visibility.longest(self.app), "waits": visibility.longest_wait(self.app)}
+        for verb, (seconds, source) in known.items():
             if seconds >= allowed:
-                raise self.warning(
-                    f"{again}, but a task {verb} for {_length(seconds)} ({source}).", cure=_cure(seconds)
-                )
+                text = f"{again}, but one {verb} for up to {_length(seconds)} ({source})."
+                raise self.warning(text, cure=_cure(seconds))
         with asking.the_broker(self.app) as connection:
             held = list(islice(unacked.held(self.app, connection.default_channel), _HELD))
         now = datetime.now(UTC)
