@@ -19,9 +19,13 @@ from .kinds import (
     NAMES,
     OPTIONS,
     PATH,
+    PATHS,
+    PERCENT,
+    SECRET_URL,
     SECRET_URLS,
     SIZE,
     TEXT,
+    TOKEN,
     URL,
     WHOLE,
     ZONE,
@@ -174,8 +178,21 @@ class Beat:
 
 @dataclass(frozen=True)
 class Health:
-    """``MAINTENANCE["HEALTH"]``: who is told what when something breaks."""
+    """``MAINTENANCE["HEALTH"]``: who may see /healthz/ in full and /metrics, when a check complains, who is told."""
 
+    token: str | None = setting(None, TOKEN, "Monitoring shall see details and /metrics: it sends this bearer token.")
+    ping_url: str | None = setting(None, SECRET_URL, "A watcher outside shall know that beat ticks: asked each minute.")
+    warnings_as_errors: bool = setting(False, FLAG, "/healthz/ shall answer 500 for warnings too.")
+    queue_age: Any = setting(timedelta(minutes=15), DURATION, "A message may wait longer, or must not for so long.")
+    queue_depth: int | None = setting(None, WHOLE, "More messages than that in one queue are worth a warning.")
+    backup_age: Any = setting(timedelta(hours=26), DURATION, "Backups are not made daily.")
+    backup_shrink: int = setting(50, PERCENT, "A backup may be smaller than usual by more percent, or by fewer.")
+    verified_age: Any = setting(timedelta(days=8), DURATION, "Backups are not verified weekly.")
+    failure_rate: int = setting(20, PERCENT, "More or fewer percent of an hour's tasks may fail.")
+    failure_minimum: int = setting(10, WHOLE, "The rate shall count with fewer runs in the hour, or only with more.")
+    disk_free: int = setting(1_000_000_000, SIZE, "More or less room shall be free where the project writes.")
+    disks: tuple[Path, ...] = setting((Path("var"),), PATHS, "The project writes to other folders, too.")
+    clock_skew: Any = setting(timedelta(seconds=5), DURATION, "The database's clock may differ by more, or by less.")
     webhooks: tuple[str, ...] = setting(
         (), SECRET_URLS, "Alerts shall go there too (Slack, or anything that reads JSON)."
     )

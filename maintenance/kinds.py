@@ -81,6 +81,19 @@ def _urls(value: Any) -> tuple[str, ...]:
     return tuple(_url(_text(url).strip()) for url in urls if not isinstance(url, str) or url.strip())
 
 
+def _token(value: Any) -> str:
+    if len(_text(value).strip()) < 16:
+        raise ValueError("too short")
+    return str(value).strip()
+
+
+def _percent(value: Any) -> int:
+    percent = units.whole(value)
+    if percent > 100:
+        raise ValueError(value)
+    return percent
+
+
 def _concurrency(value: Any) -> int | str:
     return "auto" if value == "auto" else units.whole(value)
 
@@ -100,6 +113,7 @@ WHOLE = Kind(units.whole, "a whole number from 1 up")
 NAME = Kind(_text, "a name")
 NAMES = Kind(_names, "a list of names")
 PATH = Kind(Path, "a path")
+PATHS = Kind(lambda paths: tuple(map(Path, paths)), "a list of paths")
 FOLDER = Kind(_folder, "the absolute path of a folder below /")
 DURATION = Kind(units.duration, "a duration such as 30s, 5m, 2h or 7d")
 SIZE = Kind(units.size, "a size such as 512MB")
@@ -109,7 +123,10 @@ TEXT = Kind(_anything, "text")
 MOMENT = Kind(_moment, "a datetime, or text such as 2030-01-31T08:00")
 ZONE = Kind(zone, "a time zone such as Europe/Berlin")
 URL = Kind(_url, "an http or https address of at most 500 characters")
+SECRET_URL = Kind(_url, URL.expected, is_secret=True)
 SECRET_URLS = Kind(_urls, "a list of http or https addresses of at most 500 characters", is_secret=True)
+TOKEN = Kind(_token, "text of at least 16 characters that nobody can guess", is_secret=True)
+PERCENT = Kind(_percent, "a whole number from 1 to 100")
 MISFIRE = Kind(_misfire, 'once, skip, all, all:N or within:TIME (such as "within:10m")')
 CONCURRENCY = Kind(
     lambda value: value if value == "auto" else units.whole(value), 'a whole number from 1 up, or "auto"'

@@ -4,6 +4,7 @@ A task holds the lock of its name as its own id: the redelivery of a killed run 
 twice is dropped. They name no queue: routing is the project's.
 """
 
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import timedelta
@@ -21,8 +22,8 @@ from . import conf, files, lease, monitoring, project, results, runs, sessions, 
 from .backups import catalog, create, drill, prune, shelves
 from .batches import Pace
 from .errors import AlreadyDone, LockHeld, Unavailable
+from .management import alerts, emptied
 from .management import backups as planning
-from .management import emptied
 from .results import Archive, resend
 
 Answer = dict[str, Any]
@@ -238,6 +239,14 @@ def retry_result(self: "Task[Any, Any]", id: str) -> Answer:
 def vacuum(self: "Task[Any, Any]", database: str = DEFAULT_DB_ALIAS) -> Answer:
     """Give the space of deleted rows back. On SQLite nobody can write meanwhile, unless auto_vacuum is incremental."""
     return space.vacuum(emptied.tables(database), using=database).facts()
+
+
+@shared_task(name="maintenance.monitor", bind=True, base=Alone, soft_time_limit=100, time_limit=120)
+def monitor(self: "Task[Any, Any]") -> Answer:
+    """Ask every check, and tell ADMINS and webhooks what changed since the last look."""
+    told = alerts.tell(self.app, now=timezone.now(), in_worker=not self.request.called_directly)
+    states = Counter(finding.state for finding in told.findings)
+    return {"states": dict(states), "changed": list(told.changed), "sent": told.sent, "waiting": told.waiting}
 
 
 def _holder(task: "Task[Any, Any]") -> str:

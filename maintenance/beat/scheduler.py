@@ -25,6 +25,7 @@ from .line import BrokerTrouble
 from .outbox import Outbox
 from .rows import Entry
 from .sending import Sender
+from .sign import Sign
 from .watchdog import Watchdog
 
 logger = logging.getLogger("maintenance.beat")
@@ -73,6 +74,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         return Watchdog(
             limit=max(60.0, 2.0 * self.max_interval),
             heart=heartbeat.Heart(file) if heartbeat.VARIABLE in environment else None,
+            sign=Sign(url) if (url := conf.get().health.ping_url) else None,
             nudge=lambda: database.cut(connection),
             patience=patience,
         )

@@ -43,7 +43,7 @@ class Figure:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(repr=False)
 class Check(HealthCheck):  # type: ignore[misc] # untyped
     """A question to a part of the stack. Whatever is not well is raised."""
 
@@ -55,6 +55,10 @@ class Check(HealthCheck):  # type: ignore[misc] # untyped
     """Keys of the checks that must be well before this one can ask."""
     hanging: ClassVar[str] = UNKNOWN
     """The state that no answer in time means."""
+
+    def __repr__(self) -> str:
+        """Return what it is called in django-health-check's reports."""
+        return self.key
 
     @property
     def label(self) -> str:

@@ -65,3 +65,19 @@ def last_of_schedules(names: Collection[str] | None = None) -> dict[str, Finishe
         name: Finished(status, at, at - started if started else None)
         for name, status, at, started in TaskResult.objects.filter(id__in=latest).values_list(*columns)
     }
+
+
+def last_ends(*, since: datetime) -> dict[str, datetime]:
+    """Return when the latest run of each schedule ended, of those that ended ``since`` then."""
+    from django_celery_results.models import TaskResult
+
+    done = TaskResult.objects.filter(date_done__gte=since, periodic_task_name__isnull=False, status__in=READY_STATES)
+    return dict(done.values_list("periodic_task_name").annotate(latest=Max("date_done")).order_by())
+
+
+def oldest(*, of: Collection[str] = READY_STATES) -> datetime | None:
+    """Return when the oldest result of these statuses ended, by the index of that column."""
+    from django_celery_results.models import TaskResult
+
+    rows = TaskResult.objects.filter(status__in=of, date_done__isnull=False)
+    return rows.order_by("date_done").values_list("date_done", flat=True).first()

@@ -73,8 +73,8 @@ def test_a_healthy_stack(run: Run, asked: Callable[..., dict[str, Any]]) -> None
         "",
         0,
     )
-    assert (given["app"], list(given["databases"]), list(given["caches"]), given["wait"]) == (
-        "tests", ["default"], ["default"], 120,
+    assert (given["app"], given["stack"].databases, list(given["stack"].caches), given["wait"]) == (
+        "tests", ("default",), ["default"], 120,
     )  # fmt: skip
 
 

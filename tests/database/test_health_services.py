@@ -34,7 +34,7 @@ def test_keys_and_names_tell_aliases_apart() -> None:
     assert [checks.Database().key, checks.Database("other").key, checks.Cache("pages").name] == [
         "database", "database:other", "cache pages",
     ]  # fmt: skip
-    assert repr(checks.Broker(celery())) == "Broker()"
+    assert repr(checks.Broker(celery())) == "broker", "as django-health-check shows it, without the app"
 
 
 @pytest.mark.django_db

@@ -16,6 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from ... import broker
 from ...project import masked
+from ..asking import first_line
 from ..base import FAILED, Check, CouldNotAsk, Figure
 from ..memory import Memory
 
@@ -24,7 +25,7 @@ _STAYS_MIGRATED: Final = 60.0
 _migrated: Memory[str] = Memory(_STAYS_MIGRATED)
 
 
-@dataclass
+@dataclass(repr=False)
 class Database(Check):
     """A database answers a query."""
 
@@ -50,7 +51,7 @@ class Database(Check):
         yield Figure("database_answer_seconds", time.monotonic() - started, {"database": self.alias})
 
 
-@dataclass
+@dataclass(repr=False)
 class Migrations(Check):
     """Every migration is applied to the default database."""
 
@@ -76,7 +77,7 @@ class Migrations(Check):
         return "All are applied."
 
 
-@dataclass
+@dataclass(repr=False)
 class Cache(Check):
     """A cache gives back what it was given."""
 
@@ -107,7 +108,7 @@ class Cache(Check):
         yield "It gives back what it was given."
 
 
-@dataclass
+@dataclass(repr=False)
 class Broker(Check):
     """The broker accepts a connection."""
 
@@ -126,9 +127,3 @@ class Broker(Check):
         if reason is not None:
             raise self.failed(f"{url} does not answer: {reason}.")
         yield f"{url} answers."
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says first, as a sentence."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{lines[0].rstrip('.')}."

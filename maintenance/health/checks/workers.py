@@ -13,9 +13,9 @@ from celery.exceptions import TimeoutError as NoResult
 from kombu.exceptions import KombuError
 
 from ... import broker
+from ..asking import first_line
 from ..base import FAILED, Check, CouldNotAsk, Figure
 from ..memory import Memory
-from .services import first_line
 
 Consumed = dict[str, frozenset[str]]
 """The queues of each worker that answered."""
@@ -29,7 +29,7 @@ class _Enough(Exception):
     """Every queue is known to have a worker."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Workers(Check):
     """At least one worker answers. A solo worker that is busy does not."""
 
@@ -50,7 +50,7 @@ class Workers(Check):
         yield f"{', '.join(names)} {'answers' if len(names) == 1 else 'answer'}."
 
 
-@dataclass
+@dataclass(repr=False)
 class Queues(Check):
     """Every declared queue has a worker that consumes it."""
 
@@ -73,7 +73,7 @@ class Queues(Check):
         yield "Each has a worker."
 
 
-@dataclass
+@dataclass(repr=False)
 class RoundTrip(Check):
     """The project's debug task goes to a worker, and its result comes back."""
 

@@ -165,9 +165,9 @@ def flower_open(facts: Facts) -> Iterator[Trouble]:
     """
     asks = {"--basic-auth", "--basic_auth", "--auth", "--auth-provider", "--auth_provider"}
     for line in facts.lines:
-        address = line.option("--address") or ""
+        address = line.option("--address")
         guarded = facts.environ.get("FLOWER_BASIC_AUTH") or any(line.option(each) is not None for each in asks)
-        if line.runs("celery") and line.runs("flower") and not guarded and not _is_this_host(address):
+        if line.runs("celery") and line.runs("flower") and not guarded and not (address and _is_this_host(address)):
             command = "manage.py run_flower --address=0.0.0.0 --basic-auth"
             yield Trouble(f"The Procfile's {line.name} is open to everybody.", f"Make it `python {command}`.")
 
