@@ -21,7 +21,8 @@ def acks_late_but_lost(facts: Facts) -> Iterator[Trouble]:
     """A task whose process is killed (out of memory, say) is marked as failed and does not run again.
 
     acks_late alone covers a worker that dies as a whole; for a single child, reject_on_worker_lost is needed too.
-    A task that says so by itself has made its choice: it may run twice, or it may not. Source: Celery, Configuration, task_reject_on_worker_lost.
+    A task that says so by itself has made its choice: it may run twice, or it may not.
+    Source: Celery, Configuration, task_reject_on_worker_lost.
     """
     if facts.conf.task_acks_late and not facts.conf.task_reject_on_worker_lost:
         cure = f"Set {facts.line('task_reject_on_worker_lost', True)}."

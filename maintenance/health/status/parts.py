@@ -12,7 +12,7 @@ from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models.functions import Now
 
-from ... import results, space
+from ... import broker, results, space
 from ...backups import shelves
 from ...backups.destination import Destination
 from ...backups.manifest import DATABASE
@@ -116,7 +116,6 @@ class Beats(Part):
     wait: float = 1.0
     id: ClassVar[str] = "beat"
     title: ClassVar[str] = "Beat"
-    needs: ClassVar[tuple[str, ...]] = ("broker",)
 
     def rows(self) -> Rows:
         with asking.the_database():
@@ -124,15 +123,22 @@ class Beats(Part):
         leader: Rows = []
         if lease is not None:
             holder = lease.holder.rpartition(":")[0] or lease.holder
-            leader = [{"name": holder, "leads": True, "since": lease.since}]
-        with asking.the_broker(self.app) as connection:
-            replies = self.app.control.ping(timeout=self.wait, connection=connection) or ()
-        names = sorted(name for reply in replies for name in reply if name.startswith("celerybeat@"))
+            leader = [{"name": holder, "leads": True, "since": lease.since, "trouble": ""}]
+        reason = broker.unreachable(self.app)
+        if reason is not None:
+            trouble = f"who stands by could not be asked: {reason}"
+            return [*leader, {"name": "", "leads": False, "since": None, "trouble": trouble}]
+        names = self._answering()
         host = leader[0]["name"].rpartition(":")[0] if leader else None
         led = next((name for name in names if name.partition("@")[2] == host), None)
         if led is not None:
             names.remove(led)
-        return [*leader, *({"name": name, "leads": False, "since": None} for name in names)]
+        return [*leader, *({"name": name, "leads": False, "since": None, "trouble": ""} for name in names)]
+
+    def _answering(self) -> list[str]:
+        with asking.the_broker(self.app) as connection:
+            replies = self.app.control.ping(timeout=self.wait, connection=connection) or ()
+        return sorted(name for reply in replies for name in reply if name.startswith("celerybeat@"))
 
 
 @dataclass(repr=False)
@@ -239,10 +245,10 @@ def parts(
         Backups(destinations()),
         Results(),
     ]
-    broker, *found = look([Broker(app), *asked], deadline=seconds, secrets=secrets)
+    first, *found = look([Broker(app), *asked], deadline=seconds, secrets=secrets)
     # What needs the broker says why that is silent, rather than that it must be mended first.
     return [
-        (part, broker if broker.id in part.needs and broker.state != OK else finding)
+        (part, first if first.id in part.needs and first.state != OK else finding)
         for part, finding in zip(asked, found, strict=True)
     ]
 

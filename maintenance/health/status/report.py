@@ -19,25 +19,23 @@ def said(part: Part, finding: Finding) -> bool:
 
 def document(asked: Asked) -> dict[str, Any]:
     """Return every part by its id: its rows, or why it could not be asked."""
-    return {
-        part.id: {
-            "asked": said(part, finding),
-            "trouble": "" if said(part, finding) else finding.message,
-            "rows": part.read or [],
-        }
-        for part, finding in asked
-    }
+    return {part.id: _fact(part, finding) for part, finding in asked}
 
 
 def lines(asked: Asked, *, now: datetime) -> list[tuple[str, list[str]]]:
     """Return the title of every part with its lines."""
-    return [
-        (
-            part.title,
-            _WORDS[part.id](part.read or [], now) if said(part, finding) else [f"could not ask: {finding.message}"],
-        )
-        for part, finding in asked
-    ]
+    return [(part.title, _lines(part, finding, now)) for part, finding in asked]
+
+
+def _fact(part: Part, finding: Finding) -> dict[str, Any]:
+    asked = said(part, finding)
+    return {"asked": asked, "trouble": "" if asked else finding.message, "rows": part.read if asked else []}
+
+
+def _lines(part: Part, finding: Finding, now: datetime) -> list[str]:
+    if not said(part, finding):
+        return [f"could not ask: {finding.message}"]
+    return _WORDS[part.id](part.read or [], now)
 
 
 def _workers(rows: Rows, now: datetime) -> list[str]:
@@ -64,7 +62,7 @@ def _oldest(row: Mapping[str, Any], now: datetime) -> str:
 def _beat(rows: Rows, now: datetime) -> list[str]:
     lead = [f"{row['name']} leads for {_age(row['since'], now)}" for row in rows if row["leads"]]
     return (lead or ["none leads: no schedule is sent"]) + [
-        f"{row['name']} stands by" for row in rows if not row["leads"]
+        row["trouble"] or f"{row['name']} stands by" for row in rows if not row["leads"]
     ]
 
 
