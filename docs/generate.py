@@ -55,6 +55,7 @@ OUTCOMES: dict[str, dict[int, str]] = {
         69: "the database is unavailable",
     },
     "monitor": {1: "something is broken, or could not be asked", 69: "the database is unavailable: nobody is told"},
+    "ops_status": {1: "a part could not be asked: it says so, the others are shown"},
     "pin_backup": {1: "there is no such backup", 73: "the storage cannot be written"},
     "prune_backups": {4: "not confirmed", 69: "the storage is unavailable", 73: "the storage cannot be written"},
     "purge_results": {

@@ -109,7 +109,7 @@ def of_settings(app: Celery, *, tags: Collection[str], deploy: bool) -> list[Fin
     who = nothing_found(len(looked), with_checks=not tags or SETTINGS in tags)
     nothing = [] if found else [Finding(SETTINGS, SETTINGS, OK, who)]
     deleting = who_deletes(known) if not tags or "results" in tags else None
-    told = [Finding("old-results", "old results", OK, deleting.fact)] if deleting and not deleting.cure else []
+    told = [Finding("results.deleted", "who deletes", OK, deleting.fact)] if deleting and not deleting.cure else []
     return [*found, *nothing, *told]
 
 
