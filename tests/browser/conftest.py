@@ -29,7 +29,7 @@ from django_celery_results.models import TaskResult
 now = timezone.now()
 for number, name in enumerate(PeriodicTask.objects.values_list("name", flat=True)):
     PeriodicTask.objects.filter(name=name).update(last_run_at=now)
-    for back in range(1, 12):
+    for back in range(11, 0, -1):
         failed = (back + number) % 5 == 0
         left = {"result": '{"exc_type": "ValueError", "exc_message": ["no such order: ' + "x" * 80 + '"]}'}
         left |= {"traceback": "Traceback:\\n  " + "y" * 300, "task_args": "[]", "task_kwargs": "{}"}
