@@ -12,7 +12,9 @@ from django.db import DEFAULT_DB_ALIAS
 from .. import results
 from ..backups import shelves
 from ..backups.destination import Destination
+from ..health.memory import Memory
 from ..results import history, listing
+from ..results.history import Duration, Hour
 from . import asking, charts, tiles, timeline
 from .asking import Answer, Question
 
@@ -23,6 +25,10 @@ PATIENCE: Final = 0.8
 BACKUPS: Final = "backups"
 _WEEK: Final = timedelta(days=7)
 _DAY: Final = timedelta(days=1)
+_CHARTS_STAY: Final = timedelta(minutes=1)
+Counted = tuple[datetime, list[Hour], list[Duration]]
+# A page that refreshes itself every few seconds does not count a week's results each time.
+_week: Memory[Counted] = Memory(_CHARTS_STAY.total_seconds())
 
 
 @dataclass(frozen=True)
@@ -67,18 +73,30 @@ def gather(wanted: Wanted, *, checks: Question, destinations: Sequence[Destinati
     }
 
 
+def forget() -> None:
+    """Look at everything anew next time."""
+    asking.forget()
+    _week.forget()
+
+
 def _results(now: datetime) -> dict[str, Any]:
-    start = history.since(now - _WEEK)
-    latest = listing.select(since=start)
-    failures = listing.select(since=start, failed=True)
+    begun = now - _WEEK
+    start, hours, durations = _week.recall("", lambda: _counted(begun))
+    latest = listing.select(since=begun)
+    failures = listing.select(since=begun, failed=True)
     return {
         "failed_today": history.failed(now - _DAY),
-        "hours": charts.columns(history.hours(start), start=start, now=now),
-        "durations": charts.rows(history.durations(start)),
-        "counted_since": None if start == now - _WEEK else start,
+        "hours": charts.columns(hours, start=start, now=now),
+        "durations": charts.rows(durations),
+        "counted_since": start if start - begun > _CHARTS_STAY else None,
         "failures": listing.read(failures, limit=ROWS),
         "latest": listing.read(latest, limit=ROWS),
     }
+
+
+def _counted(begun: datetime) -> Counted:
+    start = history.since(begun)
+    return start, history.hours(start), history.durations(start)
 
 
 def _schedules(wanted: Wanted, now: datetime, with_results: bool) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The tiles: a figure each of what the checks have seen, in their colour. Any other check that is ill shows too."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..health.base import Figure
@@ -72,8 +72,9 @@ def of(answers: Iterable[Answer], *, failed_today: int | None) -> list[Tile]:
     for id, title, checks, figure in _TILES:
         ours = [answer for answer in found if answer.finding.id.partition(":")[0] in checks]
         if ours:
-            shown = figure([each for answer in ours for each in answer.figures])
-            tiles.append(_tile(id, title, [answer.finding for answer in ours], shown))
+            seen = [each for answer in ours for each in answer.figures]
+            tile = _tile(id, title, [answer.finding for answer in ours], figure(seen))
+            tiles.append(replace(tile, details=_proof(seen, tile)) if id == "backups" else tile)
     failures = [answer.finding for answer in found if answer.finding.id == "results.failures"]
     if failed_today is not None:
         tiles.append(_failures(failed_today, failures))
@@ -85,6 +86,13 @@ def of(answers: Iterable[Answer], *, failed_today: int | None) -> list[Tile]:
 def silent(reason: str) -> Tile:
     """Return the tile that stands for all where the checks themselves did not answer."""
     return Tile("checks", "Checks", UNKNOWN, "", (f"{reason.capitalize()}.",))
+
+
+def _proof(figures: Sequence[Figure], tile: Tile) -> tuple[str, ...]:
+    """Return when a backup was last verified, and what is wrong, if anything."""
+    ages = [figure.value for figure in figures if figure.name == "backup_verified_age_seconds"]
+    words = f"Verified {human_duration(round(min(ages)))} ago." if ages else "Never verified."
+    return (words,) if tile.state == OK else (words, *tile.details)
 
 
 def _failures(number: int, findings: Sequence[Finding]) -> Tile:

@@ -18,7 +18,7 @@ from . import listing, tables
 from .stats import Epoch, Sketch, Step
 
 # PostgreSQL counts them; elsewhere each row passes through Python, be it SQLite's own functions.
-_MOST: Final = {"postgresql": 200_000, "sqlite": 20_000, "mysql": 50_000}
+_MOST: Final = {"postgresql": 100_000, "sqlite": 20_000, "mysql": 50_000}
 
 
 @dataclass(frozen=True)

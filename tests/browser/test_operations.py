@@ -16,33 +16,6 @@ OPERATIONS = "/admin/maintenance/operations/"
 STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'"
 )
-FILL = """
-from datetime import timedelta
-from django.utils import timezone
-from django_celery_beat.models import PeriodicTask
-from django_celery_results.models import TaskResult
-now = timezone.now()
-for number, name in enumerate(PeriodicTask.objects.values_list("name", flat=True)):
-    PeriodicTask.objects.filter(name=name).update(last_run_at=now)
-    for back in range(1, 12):
-        failed = (back + number) % 5 == 0
-        left = {"result": '{"exc_type": "ValueError", "exc_message": ["no such order: ' + "x" * 80 + '"]}'}
-        left |= {"traceback": "Traceback:\\n  " + "y" * 300, "task_args": "[]", "task_kwargs": "{}"}
-        row = TaskResult.objects.create(
-            task_id=f"0b5e9a3c-5a0c-4d55-9d4e-{number:04}{back:08}", task_name=f"opsproject.tasks.of_{name}",
-            periodic_task_name=name, status="FAILURE" if failed else "SUCCESS", **(left if failed else {}),
-        )
-        done = now - timedelta(hours=back, minutes=number * 7)
-        TaskResult.objects.filter(pk=row.pk).update(date_done=done, date_started=done - timedelta(minutes=number * 3))
-"""
-
-
-@pytest.fixture
-def filled(site: Site) -> Site:
-    site.project.manage("sync_schedules", "--noinput")
-    site.project.python(FILL)
-    site.project.manage("backup")
-    return site
 
 
 def strictly(page: Page) -> None:

@@ -26,7 +26,7 @@ from maintenance.backups import create, destination
 from maintenance.backups.manifest import Manifest
 from maintenance.health.base import Check, Figure
 from maintenance.management import health
-from maintenance.operations import asking
+from maintenance.operations import page as page_module
 from tests.celery import app
 
 pytestmark = pytest.mark.django_db
@@ -39,10 +39,10 @@ Add = Callable[[str], Path]
 def nothing_known(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Answers outlive a request, and would outlive a test; backups are its own."""
     settings.MAINTENANCE = {"BACKUPS": {"ROOT": tmp_path / "backups"}}
-    monkeypatch.setattr(health, "checks", lambda found, *, wait: [])
-    asking.forget()
+    monkeypatch.setattr(health, "checks", lambda found, **how: [])
+    page_module.forget()
     yield
-    asking.forget()
+    page_module.forget()
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Seen(Check):
 
 
 def ask(monkeypatch: pytest.MonkeyPatch, *checks: Check) -> None:
-    monkeypatch.setattr(health, "checks", lambda found, *, wait: list(checks))
+    monkeypatch.setattr(health, "checks", lambda found, **how: list(checks))
 
 
 @pytest.fixture
@@ -293,6 +293,7 @@ def test_the_number_of_queries_does_not_grow(backup: Manifest) -> None:
         PeriodicTask.objects.all().delete()
         TaskResult.objects.all().delete()
         fill(number)
+        page_module.forget()
         with CaptureQueriesContext(connection) as queries:
             shown(client)
         counts.append(len(queries))
@@ -461,7 +462,7 @@ def test_a_backup_is_verified_by_a_task(outbox: Any, backup: Manifest) -> None:
     assert noted.object_repr == f"{backup.id} of archive"
     (proof,) = tasks.verify_one_backup.apply(args=args).get()["backups"]
     assert (proof["id"], proof["ok"], proof["level"]) == (backup.id, True, "restore")
-    asking.forget()
+    page_module.forget()
     assert re.search(r"restore, \d+s ago", shown(client))
 
 
