@@ -1,8 +1,8 @@
-"""Deleting results beside a writer: purge_results and django-celery-results' own delete_expired, in one run.
+"""Deleting results beside a writer: purge_results and django-celery-results' own delete_expired, in one run; and stats.
 
 Run it as `python -m benchmarks.purge [--rows 1000000] [--databases sqlite postgresql]`. Each contender works in a
 process of its own on a copy of the same table, of which 90 % are older than a week, while another process stores a
-result every 10 ms. PostgreSQL syncs its commits here, unlike in the tests.
+result every 10 ms. PostgreSQL syncs its commits here, unlike in the tests. Before that, result_stats over all rows.
 """
 
 import argparse
@@ -33,20 +33,26 @@ ROWS = {
         WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {rows})
         INSERT INTO django_celery_results_taskresult ({columns})
         SELECT lower(hex(randomblob(16))), {values} FROM
-        (SELECT n, strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{days} days', (n * {step}) || ' seconds') AS at
+        (SELECT n, strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{days} days', (n * {step}) || ' seconds') AS at,
+                strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{days} days',
+                         (n * {step} - n % 1000 / 100.0) || ' seconds') AS started,
+                unixepoch('now', '-{days} days') + n * {step} - 11 AS ready
          FROM numbers)
         """,
     "postgresql": """
         INSERT INTO django_celery_results_taskresult ({columns})
         SELECT md5(n::text), {values} FROM
-        (SELECT n, now() - interval '{days} days' + n * interval '{step} seconds' AS at
+        (SELECT n, now() - interval '{days} days' + n * interval '{step} seconds' AS at,
+                now() - interval '{days} days' + (n * {step} - n % 1000 / 100.0) * interval '1 second' AS started,
+                round(extract(epoch FROM now() - interval '{days} days') + n * {step} - 11, 3) AS ready
          FROM generate_series(0, {rows} - 1) AS n) AS numbers
         """,
 }
 VALUES = """'project.tasks.task' || (n % 20), '"(1, ''two'')"', '"{}"',
           CASE WHEN n % 20 = 7 THEN 'FAILURE' ELSE 'SUCCESS' END, 'worker@host', 'application/json', 'utf-8',
-          '{"value": 1}', at, at, at, CASE WHEN n % 20 = 7 THEN 'Traceback (most recent call last): ...' END,
-          '{"children": []}'"""
+          '{"value": 1}', started, started, at,
+          CASE WHEN n % 20 = 7 THEN 'Traceback (most recent call last): ...' END,
+          '{"children": [], "retries": ' || (n % 2) || ', "queue": "celery", "ready_at": ' || ready || '}'"""
 COLUMNS = (
     "task_id, task_name, task_args, task_kwargs, status, worker, content_type, content_encoding, result, "
     "date_created, date_started, date_done, traceback, meta"
@@ -97,6 +103,20 @@ def purge(contender: str) -> dict[str, Any]:
     assert old == 0, old
     deleted = count - TaskResult.objects.exclude(task_id__startswith="writer-").count()
     return {"window": (started, ended), "deleted": deleted, "told": told[0], "grown": peak() - memory}
+
+
+def read_stats() -> dict[str, Any]:
+    """Return how long result_stats takes over the whole table, how many runs it counts, and how much memory."""
+    from maintenance.results import stats
+
+    since = timezone.now() - timedelta(days=2 * DAYS)
+    stats.read(since=timezone.now())
+    memory, started = peak(), time.monotonic()
+    found = stats.read(since=since)
+    seconds = time.monotonic() - started
+    waits = [each.wait.p50 for each in found]
+    assert None not in waits, waits
+    return {"seconds": seconds, "runs": sum(each.runs for each in found), "grown": peak() - memory}
 
 
 def peak() -> int:
@@ -167,7 +187,7 @@ def environment(url: str) -> dict[str, str]:
 def child(url: str, *args: str) -> Any:
     """Run this script for one job in a process of its own and return its answer."""
     command = [sys.executable, "-m", "benchmarks.purge", "--job", *args]
-    done = subprocess.run(command, env=environment(url), check=True, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment(url), check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
 
 
@@ -205,7 +225,8 @@ def job(args: list[str]) -> None:
         call_command("migrate", verbosity=0)
         fill(args[1], int(args[2]))
     else:
-        answer = write() if args[0] == "write" else purge(args[0])
+        jobs = {"write": write, "stats": read_stats}
+        answer = jobs[args[0]]() if args[0] in jobs else purge(args[0])
     print(json.dumps(answer))
 
 
@@ -223,7 +244,9 @@ def main() -> None:
     print(f"{describe()}; {given.rows} rows, 90 % go")
     for vendor in given.databases:
         with tempfile.TemporaryDirectory() as folder, databases(vendor, Path(folder), given.rows) as copy:
-            for number, contender in enumerate(given.contenders):
+            found = child(copy(0), "stats")
+            print(f"{vendor:<10} result_stats of {found['runs']} runs: {found['seconds']:.2f} s, +{found['grown']} MiB")
+            for number, contender in enumerate(given.contenders, 1):
                 found = measure(copy(number), contender)
                 print(
                     f"{vendor:<10} {contender:<16} {found['deleted']} rows in {found['seconds']:.1f} s = "

@@ -21,6 +21,8 @@ from .kinds import (
     PATH,
     PATHS,
     PERCENT,
+    SECRET_URL,
+    SECRET_URLS,
     SIZE,
     TEXT,
     TOKEN,
@@ -176,10 +178,10 @@ class Beat:
 
 @dataclass(frozen=True)
 class Health:
-    """``MAINTENANCE["HEALTH"]``: who may see /healthz/ in full and /metrics, and when a check complains."""
+    """``MAINTENANCE["HEALTH"]``: who may see /healthz/ in full and /metrics, when a check complains, who is told."""
 
     token: str | None = setting(None, TOKEN, "Monitoring shall see details and /metrics: it sends this bearer token.")
-    ping_url: str | None = setting(None, URL, "A watcher outside shall know that beat ticks, which asks this address.")
+    ping_url: str | None = setting(None, SECRET_URL, "A watcher outside shall know that beat ticks: asked each minute.")
     warnings_as_errors: bool = setting(False, FLAG, "/healthz/ shall answer 500 for warnings too.")
     queue_age: Any = setting(timedelta(minutes=15), DURATION, "A message may wait longer, or must not for so long.")
     queue_depth: int | None = setting(None, WHOLE, "More messages than that in one queue are worth a warning.")
@@ -191,6 +193,11 @@ class Health:
     disk_free: int = setting(1_000_000_000, SIZE, "More or less room shall be free where the project writes.")
     disks: tuple[Path, ...] = setting((Path("var"),), PATHS, "The project writes to other folders, too.")
     clock_skew: Any = setting(timedelta(seconds=5), DURATION, "The database's clock may differ by more, or by less.")
+    webhooks: tuple[str, ...] = setting(
+        (), SECRET_URLS, "Alerts shall go there too (Slack, or anything that reads JSON)."
+    )
+    remind_after: Any = setting(timedelta(hours=6), DURATION, "What stays broken shall be told again sooner or later.")
+    looks: int = setting(2, WHOLE, "A change shall be told after so many looks in a row that agree.")
 
 
 @dataclass(frozen=True)
@@ -276,7 +283,7 @@ def _read(entry: "Field[Any]", key: str, value: Any, where: str) -> Any:
     try:
         return kind.read(value)
     except (TypeError, ValueError) as error:
-        if kind.secret:
+        if kind.is_secret:  # its words would hold the value
             raise BadSetting(where=where, key=key, value="**", expected=kind.expected) from None
         raise BadSetting(where=where, key=key, value=value, expected=kind.expected) from error
 

@@ -16,16 +16,16 @@ class Kind(NamedTuple):
 
     read: Callable[[Any], Any]
     expected: str
-    secret: bool = False
-    """Whether a value that is refused may not be shown."""
+    is_secret: bool = False
+    """Whether a value is never shown, not even a wrong one."""
 
 
 def setting(default: Any, kind: Kind, when: str) -> Any:
     """Declare a setting: its default, how its value is read, and when you would change it."""
-    metadata = {"kind": kind, "when": when}
+    given: dict[str, Any] = {"metadata": {"kind": kind, "when": when}, "repr": not kind.is_secret}
     if callable(default):
-        return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
+        return field(default_factory=default, **given)
+    return field(default=default, **given)
 
 
 def _text(value: Any) -> str:
@@ -76,6 +76,11 @@ def _url(value: Any) -> str:
     return str(value)
 
 
+def _urls(value: Any) -> tuple[str, ...]:
+    urls = value.split(",") if isinstance(value, str) else value
+    return tuple(_url(_text(url).strip()) for url in urls if not isinstance(url, str) or url.strip())
+
+
 def _token(value: Any) -> str:
     if len(_text(value).strip()) < 16:
         raise ValueError("too short")
@@ -118,7 +123,9 @@ TEXT = Kind(_anything, "text")
 MOMENT = Kind(_moment, "a datetime, or text such as 2030-01-31T08:00")
 ZONE = Kind(zone, "a time zone such as Europe/Berlin")
 URL = Kind(_url, "an http or https address of at most 500 characters")
-TOKEN = Kind(_token, "text of at least 16 characters that nobody can guess", secret=True)
+SECRET_URL = Kind(_url, URL.expected, is_secret=True)
+SECRET_URLS = Kind(_urls, "a list of http or https addresses of at most 500 characters", is_secret=True)
+TOKEN = Kind(_token, "text of at least 16 characters that nobody can guess", is_secret=True)
 PERCENT = Kind(_percent, "a whole number from 1 to 100")
 MISFIRE = Kind(_misfire, 'once, skip, all, all:N or within:TIME (such as "within:10m")')
 CONCURRENCY = Kind(

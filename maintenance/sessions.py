@@ -109,6 +109,16 @@ def clear(
     return Cleared(engine, deleted, done)
 
 
+def table_names(engine: str) -> list[str]:
+    """Return the table of a database engine; none of another. Raises UnknownSessionEngine."""
+    from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+
+    store = _store(engine)
+    if not issubclass(store, DatabaseStore) or not apps.is_installed(_APP):
+        return []
+    return [store.get_model_class()._meta.db_table]
+
+
 def _rows(engine: str, before: datetime) -> QuerySet[Any] | None:
     from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 

@@ -4,6 +4,7 @@ A task holds the lock of its name as its own id: the redelivery of a killed run 
 twice is dropped. They name no queue: routing is the project's.
 """
 
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import timedelta
@@ -12,16 +13,18 @@ from uuid import uuid4
 
 from celery import Task, shared_task
 from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
 from django.db.utils import OperationalError
 from django.utils import timezone
 
 from . import caches as caches_verb
-from . import conf, files, lease, monitoring, project, results, runs, sessions
+from . import conf, files, lease, monitoring, project, results, runs, sessions, space
 from .backups import catalog, create, drill, prune, shelves
 from .batches import Pace
 from .errors import AlreadyDone, LockHeld, Unavailable
+from .management import alerts, emptied
 from .management import backups as planning
-from .results import Archive
+from .results import Archive, resend
 
 Answer = dict[str, Any]
 # How long a lock outlives its task's time limit.
@@ -33,7 +36,9 @@ class Alone(Task):  # type: ignore[type-arg] # generic in its stubs only
 
     abstract = True
     acks_late = True
-    reject_on_worker_lost = True
+    # A run whose process was killed (out of memory, say) is tried again max_retries times, not for ever.
+    retry_on_worker_lost = True
+    reject_on_worker_lost = True  # where that retry cannot be sent
     tells_its_start = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -72,6 +77,20 @@ class Repeatable(Alone):
     max_retries = 3
     retry_backoff = 60
     # With jitter it could come back before this run has given its lock up.
+    retry_jitter = False
+
+
+class Asked(Task):  # type: ignore[type-arg] # generic in its stubs only
+    """A task that a person asked for, about one object: no harm when it runs twice; a lock is waited for."""
+
+    abstract = True
+    acks_late = True
+    # A run whose process was killed (out of memory, say) is tried again max_retries times, not for ever.
+    retry_on_worker_lost = True
+    reject_on_worker_lost = True  # where that retry cannot be sent
+    autoretry_for = (LockHeld, OperationalError)
+    max_retries = 5
+    retry_backoff = 5
     retry_jitter = False
 
 
@@ -187,13 +206,61 @@ def clear_files(self: "Task[Any, Any]", root: str | None = None) -> Answer:
     return {"roots": [{**asdict(each), "before": each.before.isoformat()} for each in swept]}
 
 
+@shared_task(name="maintenance.switch_schedule", bind=True, base=Asked, soft_time_limit=60, time_limit=90)
+def switch_schedule(self: "Task[Any, Any]", name: str, on: bool) -> Answer:
+    """Enable or disable a schedule, for the ops page."""
+    from .schedules import switch
+
+    holder, now = _holder(self), timezone.now()
+    return {"enabled": on, "changed": switch.switch(name, on=on, holder=holder, now=now, using=DEFAULT_DB_ALIAS)}
+
+
+@shared_task(name="maintenance.reset_schedule", bind=True, base=Asked, soft_time_limit=60, time_limit=90)
+def reset_schedule(self: "Task[Any, Any]", name: str) -> Answer:
+    """Forget the last run of a schedule, for the ops page."""
+    from .schedules import reset
+
+    resets = reset.plan(only=[name], now=timezone.now(), using=DEFAULT_DB_ALIAS)
+    return {"reset": reset.apply(resets, holder=_holder(self), using=DEFAULT_DB_ALIAS, now=timezone.now())}
+
+
+@shared_task(name="maintenance.verify_one_backup", bind=True, base=Asked, soft_time_limit=45 * 60, time_limit=50 * 60)
+def verify_one_backup(self: "Task[Any, Any]", id: str) -> Answer:
+    """Restore drill of one backup, from each destination that holds it, for the ops page."""
+    means, found = planning.means("restore"), shelves.find(shelves.look(planning.destinations()), id, alias="")
+    with lease.held(f"verify_backup {id}", holder=_holder(self), ttl=_ttl(self), reason=_reason(self.request)):
+        return {"backups": [drill.prove(place, means, clock=timezone.now).facts() for place in found]}
+
+
+@shared_task(name="maintenance.retry_result", bind=True, base=Asked, soft_time_limit=60, time_limit=90)
+def retry_result(self: "Task[Any, Any]", id: str) -> Answer:
+    """Send a failed task again, for the ops page: at most once, however often it is asked for."""
+    plan = resend.plan(resend.by_id([id]), app=self.app)
+    return {"sent": [asdict(each) for each in resend.send(plan, app=self.app, tell=lambda each: None)]}
+
+
+@shared_task(name="maintenance.vacuum", bind=True, base=Repeatable, soft_time_limit=45 * 60, time_limit=50 * 60)
+def vacuum(self: "Task[Any, Any]", database: str = DEFAULT_DB_ALIAS) -> Answer:
+    """Give the space of deleted rows back. On SQLite nobody can write meanwhile, unless auto_vacuum is incremental."""
+    return space.vacuum(emptied.tables(database), using=database).facts()
+
+
+@shared_task(name="maintenance.monitor", bind=True, base=Alone, soft_time_limit=100, time_limit=120)
+def monitor(self: "Task[Any, Any]") -> Answer:
+    """Ask every check, and tell ADMINS and webhooks what changed since the last look."""
+    told = alerts.tell(self.app, now=timezone.now(), in_worker=not self.request.called_directly)
+    states = Counter(finding.state for finding in told.findings)
+    return {"states": dict(states), "changed": list(told.changed), "sent": told.sent, "waiting": told.waiting}
+
+
 def _holder(task: "Task[Any, Any]") -> str:
     return task.request.id or f"called directly {uuid4()}"
 
 
 def _redelivered(task: "Task[Any, Any]") -> bool:
-    """Return whether an earlier run of this id, if there is one, is dead: its message came back, or nobody can tell."""
-    return bool((task.request.delivery_info or {}).get("redelivered")) or not project.tells_redelivery(task.app)
+    """Return whether an earlier run of this id, if there is one, is dead: it is tried again, or nobody can tell."""
+    again = task.request.retries or (task.request.delivery_info or {}).get("redelivered")
+    return bool(again) or not project.tells_redelivery(task.app)
 
 
 def _ttl(task: "Task[Any, Any]") -> timedelta:

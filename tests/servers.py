@@ -108,6 +108,45 @@ class Valkey(Server):
         self.wait_until(lambda: accepts(self.port))
 
 
+class Sentinel(Server):
+    """A private sentinel of one Valkey, which it calls ``main``."""
+
+    def __init__(self, folder: Path, watched: Valkey) -> None:
+        binary = shutil.which("redis-server") or shutil.which("valkey-server")
+        if binary is None:
+            missing("redis-server or valkey-server, as a sentinel")
+        self.port = free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        config = folder / "sentinel.conf"
+        config.write_text(f"sentinel monitor main 127.0.0.1 {watched.port} 1\n")
+        listening = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)]
+        super().__init__([binary, str(config), "--sentinel", *listening], log=folder / "sentinel.log")
+        self.url = f"sentinel://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        super().start()
+        self.wait_until(lambda: accepts(self.port))
+
+
+class Memcached(Server):
+    """A private memcached on a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        binary = shutil.which("memcached", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        if binary is None:
+            missing("memcached")
+        self.port = free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        # As root it refuses to run without a user to become; "root" is one.
+        user = ["-u", "root"] if sys.platform != "win32" and os.geteuid() == 0 else []
+        listening = ["-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "16"]
+        super().__init__([binary, *listening, *user], log=folder / "memcached.log")
+
+    def start(self) -> None:
+        super().start()
+        self.wait_until(lambda: accepts(self.port))
+
+
 class Postgres(Server):
     """A private PostgreSQL on a free port with trust authentication and a database ``test``."""
 

@@ -3,6 +3,7 @@
 from .clearing import CacheTableUnusable, CacheUnavailable, Culled, clear, count, cull
 from .neighbours import Resident, residents
 from .steps import MalformedUrl, NoKeys, Shared, Step, UnknownCache, plan
+from .stores import table_names
 
 __all__ = [
     "CacheTableUnusable",
@@ -19,4 +20,5 @@ __all__ = [
     "cull",
     "plan",
     "residents",
+    "table_names",
 ]

@@ -1,12 +1,13 @@
 """What each of Django's cache backends can do beyond the cache API: how much it holds, emptying it, culling it."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import singledispatch
 from pathlib import Path
 from typing import Any, Final
 
+from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.db import DatabaseCache
 from django.core.cache.backends.dummy import DummyCache
@@ -59,6 +60,12 @@ def _(store: RedisCache) -> None:
         return
     # Django's FLUSHDB frees the memory before it answers, which stops the server for seconds at millions of keys.
     _of(store)._cache.get_client(None, write=True).flushdb(asynchronous=True)
+
+
+def table_names(configured: Mapping[str, Any]) -> list[str]:
+    """Return the tables of the database caches among those of CACHES."""
+    stores = (caches[alias] for alias in configured)
+    return [_of(store)._table for store in stores if isinstance(store, DatabaseCache)]
 
 
 def failures(store: BaseCache) -> tuple[type[Exception], ...]:

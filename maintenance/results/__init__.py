@@ -5,7 +5,7 @@ from .deletion import Counted, Purged, count, default_rest, purge
 from .retention import DEFAULT_KEEP_FOR, UNDECLARED, Keeping, expires_of, keeping
 from .rules import Rules, plan
 from .runs import Finished, are_stored, last_ends, last_of_schedules, oldest, unfinished
-from .space import Freed, blocks_writers, vacuum
+from .tables import alias, table_names
 
 __all__ = [
     "DEFAULT_KEEP_FOR",
@@ -13,12 +13,11 @@ __all__ = [
     "Archive",
     "Counted",
     "Finished",
-    "Freed",
     "Keeping",
     "Purged",
     "Rules",
+    "alias",
     "are_stored",
-    "blocks_writers",
     "count",
     "default_rest",
     "expires_of",
@@ -28,6 +27,6 @@ __all__ = [
     "oldest",
     "plan",
     "purge",
+    "table_names",
     "unfinished",
-    "vacuum",
 ]

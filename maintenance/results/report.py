@@ -3,11 +3,11 @@
 from typing import Any
 
 from .. import units
+from ..space import Freed
 from .archive import Archive
 from .deletion import Counted, Purged
 from .retention import Keeping
 from .rules import Rules
-from .space import Freed
 
 
 def words(rules: Rules, done: Purged | Counted, *, archive: Archive | None = None, freed: Freed | None = None) -> str:
@@ -31,8 +31,7 @@ def words(rules: Rules, done: Purged | Counted, *, archive: Archive | None = Non
         size = units.human_size(archive.size_bytes)
         lines.append(f"Archived {units.counted(archive.rows, 'row')} in {str(archive.path)!r} ({size}).")
     if freed:
-        won, left = units.human_size(freed.won_bytes), units.human_size(freed.after_bytes)
-        lines.append(f"Won back {won}; {left} are in use.")
+        lines.append(freed.words)
     return "\n".join(lines)
 
 

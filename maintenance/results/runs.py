@@ -46,14 +46,19 @@ def unfinished(runs: Mapping[str, tuple[str, datetime]]) -> set[str]:
     return set(open_runs) - finished
 
 
-def last_of_schedules() -> dict[str, Finished]:
-    """Return the latest finished result of each schedule by its name, in one query; nothing without the tables."""
+def last_of_schedules(names: Collection[str] | None = None) -> dict[str, Finished]:
+    """Return the latest finished result of each schedule by its name, in one query; nothing without the tables.
+
+    With ``names`` only of these schedules.
+    """
     if not apps.is_installed("django_celery_results"):
         return {}
     from django_celery_results.models import TaskResult
 
     done = TaskResult.objects.filter(periodic_task_name__isnull=False, date_done__isnull=False)
     done = done.filter(status__in=("SUCCESS", "FAILURE", "REVOKED"))
+    if names is not None:
+        done = done.filter(periodic_task_name__in=names)
     latest = done.values("periodic_task_name").annotate(latest=Max("id")).values("latest")
     columns = ("periodic_task_name", "status", "date_done", "date_started")
     return {

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 
 from ..errors import AppNotInstalled, ConfigurationError
 
+_APP: Final = "django_celery_results"
 _MODELS: Final = ("TaskResult", "GroupResult", "ChordCounter")
 
 
@@ -30,11 +31,25 @@ class Tables(NamedTuple):
 
 def tables(using: str | None = None) -> Tables:
     """Return all rows of the database ``using`` (None: where the router writes results). Raises AppNotInstalled."""
-    if not apps.is_installed("django_celery_results"):
+    if not (models := _models()):
         raise AppNotInstalled(package="django_celery_results", distribution="django-celery-results")
-    models: list[Any] = [apps.get_model("django_celery_results", name) for name in _MODELS]
     using = using or router.db_for_write(models[0])
     return Tables(*(model.objects.using(using).order_by() for model in models))
+
+
+def alias(using: str | None = None) -> str:
+    """Return the alias of the database that :func:`tables` means. Raises AppNotInstalled."""
+    return tables(using).tasks.db
+
+
+def table_names() -> list[str]:
+    """Return the names of the tables; none where the app is not installed."""
+    return [model._meta.db_table for model in _models()]
+
+
+def _models() -> list[Any]:
+    installed = apps.is_installed(_APP)
+    return [apps.get_model(_APP, name) for name in _MODELS] if installed else []
 
 
 def names(rows: QuerySet[Any]) -> list[str | None]:

@@ -1,16 +1,20 @@
 """purge_results: which rows go, on both sides of each boundary, and what happens when something is in the way."""
 
+import io
 import json
 import os
 import signal
 import stat
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 import zstandard
+from django.core.management import call_command
 from django.db import connection
 from django.db.models.signals import post_delete
 from django.test.utils import CaptureQueriesContext
@@ -163,6 +167,26 @@ def test_ctrl_c_ends_it_between_two_batches() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_ctrl_c_in_the_command_is_a_line_and_the_next_run_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        add(f"{number}", age=8 * DAY)
+    after = Pace.after_batch
+
+    def interrupted(pace: Pace, **facts: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        after(pace, **facts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pace, "after_batch", interrupted)
+        out, err, code = run("purge_results", "--batch-size=1", "--json")
+    facts = json.loads(out)
+    assert (facts["deleted"], facts["stopped"], facts["complete"], len(left())) == (1, "on request", False, 2)
+    said = "CommandError: Stopped on request with rows left: 1 deleted. Run it again: it goes on where it stopped.\n"
+    assert (err, code) == (said, 75)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert json.loads(run("purge_results", "--json")[0])["deleted"] == 2
+
+
 def archived(folder: Path) -> list[dict[str, Any]]:
     (file,) = folder.iterdir()
     with file.open("rb") as stream:
@@ -199,10 +223,39 @@ def test_where_nothing_goes_no_archive_is_left(run: Run, tmp_path: Path) -> None
 def test_where_the_archive_cannot_be_written_nothing_goes(run: Run, tmp_path: Path) -> None:
     add("old", age=8 * DAY)
     (tmp_path / "file").touch()
-    out, err, code = run("purge_results", f"--archive={tmp_path / 'file' / 'folder'}")
-    assert (out, code) == ("", 73)
-    assert err.startswith(f"CommandError: Cannot write '{tmp_path}/file/folder/results-")
+    path = f"{tmp_path}/file/folder/results-20300101T000000.000000.jsonl.zst"
+    err = (
+        f"CommandError: Cannot write '{path}': Not a directory. "
+        "Make it writable for this user, or choose another place.\n"
+    )
+    with time_machine.travel("2030-01-01T00:00:00Z", tick=False):
+        assert run("purge_results", f"--archive={tmp_path / 'file' / 'folder'}") == ("", err, 73)
     assert left() == {"old"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit of a file's size")
+def test_an_archive_that_grows_too_large_ends_it_with_nothing_lost(run: Run, tmp_path: Path) -> None:
+    import resource
+
+    for number in range(5):
+        add(f"{number}", age=8 * DAY)
+        TaskResult.objects.filter(task_id=f"{number}").update(result=os.urandom(3000).hex())
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A write beyond it is refused half done, as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, usual[1]))
+    try:
+        with time_machine.travel("2030-01-01T00:00:00Z", tick=False):
+            out, err, code = run("purge_results", f"--archive={tmp_path}", "--batch-size=1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    said = (
+        f"CommandError: Cannot write '{tmp_path}/results-20300101T000000.000000.jsonl.zst': File too large. "
+        "Make it writable for this user, or choose another place.\n"
+    )
+    assert (out, err, code) == ("", said, 73)
+    gone = {row["task_id"] for row in archived(tmp_path)}
+    assert 0 < len(gone) < 5
+    assert (gone | left(), gone & left()) == ({"0", "1", "2", "3", "4"}, set())
 
 
 def test_on_a_full_disk_only_what_is_archived_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +358,9 @@ def test_an_unknown_status_or_database_is_refused(run: Run) -> None:
     out, err, code = run("purge_results", "--status", "sucess")
     assert (out, code) == ("", 2)
     assert err.startswith("CommandError: No task has the status 'SUCESS'. Celery's are FAILURE, PENDING, ")
-    assert run("purge_results", "--database=other")[2] == 2
+    out, err, code = run("purge_results", "--database=other")
+    assert (out, code, err.count("\n")) == ("", 2, 1)
+    assert err.startswith("CommandError: argument --database: invalid choice: 'other' (choose from ")
     assert run("purge_results", "--status", "progress")[2] == 0
     assert left() == set()
 
@@ -331,6 +386,19 @@ def test_the_words_tell_of_all_that_went(run: Run, tmp_path: Path) -> None:
     assert lines[0] == f"Deleted 3 task results, 0 group results and 1 counter of dead chords {kept} in 3 batches."
     assert lines[1:3] == ["By status: 1 FAILURE, 1 STARTED, 1 SUCCESS.", "Of them had been stuck 1: 1 app.tasks.add."]
     assert lines[3].startswith(f"Archived 4 rows in '{file}' (")
+
+
+def test_on_a_terminal_a_bar_shows_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    add("old", age=8 * DAY)
+    out, err = io.StringIO(), Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    call_command("purge_results", stdout=out, stderr=err, no_color=True)
+    assert out.getvalue().startswith("Deleted 1 task result and 0 group results older than 7d (the default) in 1 batch")
+    assert "Deleting results" in err.getvalue()
 
 
 def test_vacuum_asks_where_it_blocks(run: Run) -> None:

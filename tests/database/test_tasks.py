@@ -29,6 +29,7 @@ ALL: "list[Task[Any, Any]]" = [
     tasks.clear_sessions,
     tasks.prune_backups,
     tasks.purge_results,
+    tasks.vacuum,
     tasks.verify_backup,
 ]
 Add = Callable[[str], Path]
@@ -53,6 +54,7 @@ def test_their_names_are_their_own() -> None:
         "maintenance.clear_sessions",
         "maintenance.prune_backups",
         "maintenance.purge_results",
+        "maintenance.vacuum",
         "maintenance.verify_backup",
     ]
 

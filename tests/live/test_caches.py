@@ -1,18 +1,22 @@
 """Clearing a large cache beside a full queue, on a real server that is reached by TCP and by its socket."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 from celery import Celery
+from django.core.cache import caches
 
+from tests.celery import app
+from tests.conftest import Outcome
 from tests.processes import Project
-from tests.servers import Valkey, free_port
+from tests.servers import Memcached, Sentinel, Valkey, free_port
 
 QUEUED, KEYS = 1_000, 100_000
+Run = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -104,3 +108,58 @@ def test_a_broker_that_is_silent_or_down_does_not_keep_the_cache(server: Valkey,
             project = start(tmp_path / str(port), f"redis://127.0.0.1:{port}/0", server.url)
             done = project.manage("clear_cache")
             assert (done.stdout, done.stderr) == ("Cleared 'default' (RedisCache): 1 entry.\n", "")
+
+
+@pytest.fixture
+def sentinel(server: Valkey, tmp_path: Path) -> Iterator[Sentinel]:
+    """A sentinel that watches the server."""
+    watching = Sentinel(tmp_path / "sentinel", server)
+    watching.start()
+    yield watching
+    watching.stop()
+
+
+def test_a_broker_behind_a_sentinel_is_found_to_be_the_caches_server(
+    run: Run, server: Valkey, sentinel: Sentinel, client: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MAINTENANCE = {"WORKER": {"APP": "tests"}}
+    monkeypatch.setitem(app.conf, "broker_url", f"sentinel://127.0.0.1:{free_port()}/0;{sentinel.url}")
+    monkeypatch.setitem(app.conf, "broker_transport_options", {"master_name": "main"})
+    client.rpush("celery", *range(3))
+    redis_cache = "django.core.cache.backends.redis.RedisCache"
+    settings.CACHES = {"default": {"BACKEND": redis_cache, "LOCATION": server.url, "KEY_PREFIX": "shop"}}
+    place = f"127.0.0.1:{server.port}/0"
+    err = (
+        f"CommandError: Cache 'default' shares the Redis database {place} with the broker (3 queued messages): "
+        "clearing it would delete that too. Nothing was cleared. "
+        "Pass --prefix to delete only its own keys with its prefix 'shop', or pass --force-shared to delete everything "
+        "in there.\n"
+    )
+    assert run("clear_cache") == ("", err, 4)
+    settings.CACHES = {"default": {"BACKEND": redis_cache, "LOCATION": server.url.replace("/0", "/1")}}
+    assert run("clear_cache") == ("Cleared 'default' (RedisCache): 0 entries.\n", "", 0)
+    assert client.llen("celery") == 3
+
+
+def test_a_real_memcached_is_flushed(run: Run, tmp_path: Path, settings: Any) -> None:
+    settings.MAINTENANCE = {"WORKER": {"APP": "tests"}}
+    server = Memcached(tmp_path / "memcached")
+    server.start()
+    try:
+        backend = "django.core.cache.backends.memcached.PyMemcacheCache"
+        settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": f"127.0.0.1:{server.port}"}}
+        caches["default"].set_many({"a": 1, "b": 2})
+        note = "Nothing to do for 'default' (PyMemcacheCache): its server removes them by itself.\n"
+        assert run("clear_cache", "--expired") == (note, "", 0)
+        assert run("clear_cache", "--dry-run") == ("Would clear 'default' (PyMemcacheCache).\n", "", 0)
+        assert caches["default"].get("a") == 1
+        assert run("clear_cache") == ("Cleared 'default' (PyMemcacheCache).\n", "", 0)
+        assert caches["default"].get_many(["a", "b"]) == {}
+    finally:
+        caches["default"].close()
+        server.stop()
+    err = (
+        "CommandError: Cache 'default' cannot be cleared: [Errno 111] Connection refused. Start its server, or check "
+        "CACHES['default'].\n"
+    )
+    assert run("clear_cache") == ("", err, 69)

@@ -173,12 +173,12 @@ def test_a_cache_in_the_brokers_database(valkey: Valkey, settings: Any) -> None:
     cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": valkey.url}
     settings.CACHES = {"default": {**cache, "LOCATION": valkey.url.replace("/0", "/1")}, "pages": cache}
     residents: list[Resident] = [each for each in caches.residents(app, settings=settings) if not each.alias]
-    check = checks.Shared(settings.CACHES, residents)
+    check = checks.Shared(settings.CACHES, lambda: residents)
     state, message = found(check)
     assert (state, message.startswith("Cache 'pages' shares the Redis database 127.0.0.1:")) == ("warning", True)
     assert "the broker" in message
     settings.CACHES = {"default": settings.CACHES["default"]}
-    assert found(checks.Shared(settings.CACHES, residents)) == ("ok", "No cache shares its database.")
+    assert found(checks.Shared(settings.CACHES, lambda: residents)) == ("ok", "No cache shares its database.")
 
 
 def test_a_task_that_outlives_its_message(valkey: Valkey) -> None:

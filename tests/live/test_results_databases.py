@@ -168,6 +168,24 @@ def test_space_is_given_back(database: Server | None, run: Run) -> None:
     assert run("purge_results", f"--database={ALIAS}", "--vacuum", "--noinput")[2] == 0
 
 
+def test_vacuum_by_itself_gives_it_back_too(database: Server | None, run: Run) -> None:
+    large(3000)
+    assert run("purge_results", f"--database={ALIAS}", "--older-than=7d")[2] == 0
+    flags = [f"--database={ALIAS}", "--json"]
+    out, err, code = run("vacuum", *flags, "--dry-run")
+    assert (err, code) == ("", 0)
+    foretold = json.loads(out)
+    assert set(foretold["tables"]) >= {TaskResult._meta.db_table, "django_session", "maintenance_dispatch"}
+    out, err, code = run("vacuum", *flags, "--noinput")
+    assert (err, code) == ("", 0)
+    done = json.loads(out)
+    assert done["won_back_bytes"] > 5_000_000
+    if foretold["free_bytes"] is not None:
+        assert foretold["before_bytes"] == pytest.approx(done["before_bytes"], rel=0.2)
+    out, err, code = run("vacuum", f"--database={ALIAS}", "--noinput")
+    assert (err, code, out.startswith("Vacuumed ")) == ("", 0, True)
+
+
 def test_a_sqlite_file_with_incremental_vacuum_shrinks_too(tmp_path: Path, run: Run, django_db_blocker: Any) -> None:
     path = tmp_path / "stored.sqlite3"
     options = {"init_command": "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"}

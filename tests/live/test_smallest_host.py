@@ -82,7 +82,7 @@ def test_its_health_is_that_of_what_it_has(host: Project) -> None:
 
 
 def test_a_beat_without_tables_has_a_heartbeat_too(host: Project, tmp_path: Path) -> None:
-    beat = host.start("run_beat", MAINTENANCE_RUN_DIR=str(tmp_path / "run"))
+    beat = host.start("run_beat", "--", "--schedule", str(tmp_path / "beat"), MAINTENANCE_RUN_DIR=str(tmp_path / "run"))
     beat.wait_for_line("beat: Starting", seconds=60)
     wait_for(lambda: (tmp_path / "run" / "beat").exists(), seconds=60)
     assert beat.terminate() == 0

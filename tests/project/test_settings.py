@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from maintenance.schedules import MAINTENANCE_SCHEDULE
 from opsproject.environment import VARIABLES
 from tests.processes import ROOT
 
@@ -171,9 +172,7 @@ def test_production_is_the_default(evaluate: Evaluate) -> None:
     assert found["SECURE_SSL_REDIRECT"] is True
     assert found["SESSION_COOKIE_SECURE"] is True
     assert found["MAINTENANCE"]["BACKUPS"] == {"KEEP_LAST": 14, "RECIPIENTS": [], "IDENTITY": None}
-    assert set(found["CELERY_BEAT_SCHEDULE"]) == {
-        f"maintenance.{name}" for name in ("backup", "purge_results", "clear_sessions", "cull_caches", "clear_files")
-    }
+    assert found["CELERY_BEAT_SCHEDULE"] == MAINTENANCE_SCHEDULE
 
 
 def test_development_shows_work_every_minute(evaluate: Evaluate) -> None:

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from django.db import connections
 from django.utils import timezone
 
-from maintenance import conf, results, units
+from maintenance import conf, results, space, units
 from maintenance.batches import OutOfTime, Pace
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json, value
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         if dry_run:
             self._tell(rules, results.count(rules, pace=pace, using=using), json=json)
             return
-        if vacuum and results.blocks_writers(using):
+        if vacuum and space.blocks_writers(results.alias(using)):
             self.confirm("VACUUM lets nobody else write until it is done. Go on?", interactive=options["interactive"])
         folder = None if rules.delete_nothing else archive or given.archive
         with (
@@ -76,7 +76,7 @@ class Command(BaseCommand):
             ) as tell,
         ):
             done = results.purge(rules, pace=pace, using=using, archive=file, tell=tell)
-        freed = results.vacuum(using) if vacuum and done.complete else None
+        freed = space.vacuum(results.table_names(), using=results.alias(using)) if vacuum and done.complete else None
         self._tell(rules, done, json=json, archive=file, freed=freed)
         if not done.complete:
             raise OutOfTime(why=done.stopped, deleted=done.deleted)
