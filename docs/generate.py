@@ -1,4 +1,4 @@
-"""Writes docs/commands.md, docs/settings.md and .env.example from the code; with --check, fails when one is stale."""
+"""Writes docs/commands.md, rules.md, settings.md and .env.example from the code; --check fails when one is stale."""
 
 import argparse
 import dataclasses
@@ -47,7 +47,7 @@ OUTCOMES: dict[str, dict[int, str]] = {
         69: "the database is unavailable",
         75: "it stopped at --max-seconds, or was asked to, with some left",
     },
-    "doctor": {1: "something is broken"},
+    "doctor": {1: "something is broken, or could not be asked; with --fail-on warning, also a warning"},
     "list_backups": {69: "the storage is unavailable"},
     "list_results": {1: REFUSED, 69: "the database is unavailable"},
     "list_schedules": {
@@ -131,6 +131,7 @@ def files() -> dict[Path, str]:
     """Return every generated file with its text. Needs Django to be set up."""
     return {
         ROOT / "docs/commands.md": "\n".join(commands()) + "\n",
+        ROOT / "docs/rules.md": "\n".join(rules()) + "\n",
         ROOT / "docs/settings.md": "\n".join(settings()) + "\n",
         ROOT / ".env.example": "\n".join(example()) + "\n",
     }
@@ -209,6 +210,27 @@ def option(action: argparse.Action) -> tuple[str, str, str]:
     if action.choices and action.dest != "database":
         text += f" ({', '.join(map(str, action.choices))})"
     return spellings or f"`{action.metavar}`", default, text
+
+
+def rules() -> Iterator[str]:
+    """Yield the lines of docs/rules.md."""
+    from maintenance.health.rules import RULES
+
+    yield from ("# Rules", "", NOTE, "")
+    yield from paragraph(
+        "What `manage.py doctor` knows of settings that bite, without asking any service. A finding is a warning or "
+        "an error and says which setting to paste; `doctor --explain ID` tells the reason and what it finds in this "
+        "project. Those that matter in production only are asked with `--deploy`; `--tag` chooses by subject. A rule "
+        'that does not fit is silenced by its id: `SILENCED_SYSTEM_CHECKS = ["maintenance.ID"]`.'
+    )
+    tags = dict.fromkeys(rule.tag for rule in RULES.values())
+    for tag in tags:
+        yield from (f"## {tag}", "")
+        for rule in (each for each in RULES.values() if each.tag == tag):
+            when = ", with `--deploy`" if rule.deploy else ""
+            also = f", {rule.check}" if rule.check else ""
+            yield from (f"### {rule.id}", "", f"{rule.severity.capitalize()}{when}{also}. **{rule.consequence}**", "")
+            yield from paragraph(rule.reason)
 
 
 def settings() -> Iterator[str]:

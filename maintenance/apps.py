@@ -21,6 +21,7 @@ class MaintenanceConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what must be connected once in every process."""
-        from . import checks, monitoring  # noqa: F401 - importing checks registers them
+        from . import checks, monitoring, sent  # noqa: F401 - importing checks registers them
 
         monitoring.connect()
+        sent.connect()

@@ -3,25 +3,21 @@
 E001 settings.MAINTENANCE · E002 a schedule entry · E003 a schedule's task name · E004 the Celery app or its tasks ·
 W001 visibility_timeout · W002 CELERY_QUEUES · W003 a doubtful schedule entry ·
 W004 crontabs in another zone than the settings' (with --database, and on migrate) ·
-W005 nobody deletes old results, or two do (doctor tells who does).
+W005 nobody deletes old results, or two do. W001, W002 and W005 are rules of doctor's, which has more of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
 from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db.utils import DatabaseError
 
-from . import conf, project, results, units
+from . import conf, project, units
 from .errors import CeleryAppMissing, ConfigurationError
 from .management.found import celery_app
-
-KOMBU_VISIBILITY_TIMEOUT = 3600
-PURGE = "maintenance.purge_results"
-CLEANUP = "celery.backend_cleanup"
 
 
 @register("maintenance")
@@ -97,67 +93,20 @@ def schedules_are_in_their_zone(
 
 
 @register("maintenance")
-def visibility_outlasts_tasks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """maintenance.W001: a Redis broker hands a task out again while it may still run."""
+def settings_do_not_bite(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """maintenance.W001, W002, W005: what doctor's rules of the same name find."""
     app = _app()
-    if app is None or not project.on_redis(app):
+    if app is None:
         return []
-    timeout = (app.conf.broker_transport_options or {}).get("visibility_timeout", KOMBU_VISIBILITY_TIMEOUT)
-    limits = {"CELERY_TASK_TIME_LIMIT": app.conf.task_time_limit or 0}
-    limits |= {f"task {name}": task.time_limit or 0 for name, task in app.tasks.items()}
-    source = max(limits, key=lambda name: limits[name])
-    if timeout > limits[source]:
-        return []
+    from .health import rules  # workers and web processes never need them
+
+    facts = rules.Facts(app=app, settings=settings, ours=conf.get())
+    told = [each for each in rules.RULES.values() if each.check]
     return [
-        Warning(
-            f"The broker hands a task out again after {timeout:g}s (visibility_timeout), "
-            f"but it may run for {limits[source]:g}s ({source}): it would run twice.",
-            hint=f'Set CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] = {int(limits[source]) + 600}.',
-            id="maintenance.W001",
-        )
+        Warning(f"{trouble.fact} {each.consequence}", hint=trouble.cure, id=each.check)
+        for each in told
+        for trouble in rules.ask(each, facts).troubles
     ]
-
-
-@register("maintenance")
-def queues_have_their_name(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """maintenance.W002: CELERY_QUEUES, Celery 3's name, which is ignored beside CELERY_TASK_QUEUES."""
-    if not hasattr(settings, "CELERY_QUEUES"):
-        return []
-    ignored = " and is ignored beside it" if getattr(settings, "CELERY_TASK_QUEUES", None) else ""
-    message = f"CELERY_QUEUES is the old name of CELERY_TASK_QUEUES{ignored}."
-    return [Warning(message, hint="Rename CELERY_QUEUES to CELERY_TASK_QUEUES.", id="maintenance.W002")]
-
-
-@register("maintenance")
-def results_are_deleted_once(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """maintenance.W005: nobody deletes old results from django-celery-results' tables, or two do."""
-    found = who_deletes_results()
-    return [found] if isinstance(found, Warning) else []
-
-
-def who_deletes_results() -> CheckMessage | None:
-    """Return who deletes old results (Info), or why that is wrong (W005); None where they are not in tables."""
-    app = _app()
-    if app is None or not results.are_stored(app):
-        return None
-    tasks = {name: entry.get("task") for name, entry in app.conf.beat_schedule.items() if isinstance(entry, Mapping)}
-    extras = conf.get().schedules
-    resting = {name for name, extra in extras.items() if extra.enabled is False}
-    ours = [name for name, task in tasks.items() if task == PURGE and name not in resting]
-    theirs = [name for name, task in tasks.items() if task == CLEANUP and name not in resting]
-    replaced = ours and str(app.conf.beat_scheduler).startswith("maintenance.beat")
-    has_beat = bool(tasks) or apps.is_installed("django_celery_beat")
-    if not theirs and not replaced and app.conf.result_expires and has_beat:
-        theirs = ["beat's own daily entry"]
-    if ours and theirs:
-        message = f"Old results are deleted by {ours[0]!r} and by {CLEANUP} ({theirs[0]}), in one long transaction."
-        hint = 'Set CELERY_BEAT_SCHEDULER = "maintenance.beat:Scheduler", and schedule only maintenance.purge_results.'
-        return Warning(message, hint=hint, id="maintenance.W005")
-    if not ours and not theirs:
-        hint = "Schedule maintenance.purge_results (see maintenance.schedules.pack), or run it daily by other means."
-        return Warning("Nobody deletes old results: their tables grow for ever.", hint=hint, id="maintenance.W005")
-    who = f"the schedule {ours[0]!r}" if ours else f"{CLEANUP} ({theirs[0]}), in one long transaction"
-    return Info(f"Old results are deleted by {who}.")
 
 
 def _app() -> Celery | None:

@@ -19,8 +19,12 @@ from .kinds import (
     NAMES,
     OPTIONS,
     PATH,
+    PATHS,
+    PERCENT,
+    SECRET_URLS,
     SIZE,
     TEXT,
+    TOKEN,
     URL,
     WHOLE,
     ZONE,
@@ -172,6 +176,30 @@ class Beat:
 
 
 @dataclass(frozen=True)
+class Health:
+    """``MAINTENANCE["HEALTH"]``: who may see /healthz/ in full and /metrics, when a check complains, who is told."""
+
+    token: str | None = setting(None, TOKEN, "Monitoring shall see details and /metrics: it sends this bearer token.")
+    ping_url: str | None = setting(None, URL, "A watcher outside shall know that beat ticks, which asks this address.")
+    warnings_as_errors: bool = setting(False, FLAG, "/healthz/ shall answer 500 for warnings too.")
+    queue_age: Any = setting(timedelta(minutes=15), DURATION, "A message may wait longer, or must not for so long.")
+    queue_depth: int | None = setting(None, WHOLE, "More messages than that in one queue are worth a warning.")
+    backup_age: Any = setting(timedelta(hours=26), DURATION, "Backups are not made daily.")
+    backup_shrink: int = setting(50, PERCENT, "A backup may be smaller than usual by more percent, or by fewer.")
+    verified_age: Any = setting(timedelta(days=8), DURATION, "Backups are not verified weekly.")
+    failure_rate: int = setting(20, PERCENT, "More or fewer percent of an hour's tasks may fail.")
+    failure_minimum: int = setting(10, WHOLE, "The rate shall count with fewer runs in the hour, or only with more.")
+    disk_free: int = setting(1_000_000_000, SIZE, "More or less room shall be free where the project writes.")
+    disks: tuple[Path, ...] = setting((Path("var"),), PATHS, "The project writes to other folders, too.")
+    clock_skew: Any = setting(timedelta(seconds=5), DURATION, "The database's clock may differ by more, or by less.")
+    webhooks: tuple[str, ...] = setting(
+        (), SECRET_URLS, "Alerts shall go there too (Slack, or anything that reads JSON)."
+    )
+    remind_after: Any = setting(timedelta(hours=6), DURATION, "What stays broken shall be told again sooner or later.")
+    looks: int = setting(2, WHOLE, "A change shall be told after so many looks in a row that agree.")
+
+
+@dataclass(frozen=True)
 class Maintenance:
     """``settings.MAINTENANCE``: one dict, a section a subject."""
 
@@ -182,6 +210,7 @@ class Maintenance:
     results: Results = setting(Results, OPTIONS, "")
     caches: Caches = setting(Caches, OPTIONS, "")
     files: Files = setting(Files, OPTIONS, "")
+    health: Health = setting(Health, OPTIONS, "")
     schedules: Mapping[str, Schedule] = setting(dict, OPTIONS, "")
 
 
@@ -193,6 +222,7 @@ SECTIONS: dict[str, type[Any]] = {
     "results": Results,
     "caches": Caches,
     "files": Files,
+    "health": Health,
 }
 
 
@@ -252,6 +282,8 @@ def _read(entry: "Field[Any]", key: str, value: Any, where: str) -> Any:
     try:
         return kind.read(value)
     except (TypeError, ValueError) as error:
+        if kind.is_secret:  # its words would hold the value
+            raise BadSetting(where=where, key=key, value="**", expected=kind.expected) from None
         raise BadSetting(where=where, key=key, value=value, expected=kind.expected) from error
 
 

@@ -16,14 +16,16 @@ class Kind(NamedTuple):
 
     read: Callable[[Any], Any]
     expected: str
+    is_secret: bool = False
+    """Whether a value is never shown, not even a wrong one."""
 
 
 def setting(default: Any, kind: Kind, when: str) -> Any:
     """Declare a setting: its default, how its value is read, and when you would change it."""
-    metadata = {"kind": kind, "when": when}
+    given: dict[str, Any] = {"metadata": {"kind": kind, "when": when}, "repr": not kind.is_secret}
     if callable(default):
-        return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
+        return field(default_factory=default, **given)
+    return field(default=default, **given)
 
 
 def _text(value: Any) -> str:
@@ -74,6 +76,24 @@ def _url(value: Any) -> str:
     return str(value)
 
 
+def _urls(value: Any) -> tuple[str, ...]:
+    urls = value.split(",") if isinstance(value, str) else value
+    return tuple(_url(_text(url).strip()) for url in urls if not isinstance(url, str) or url.strip())
+
+
+def _token(value: Any) -> str:
+    if len(_text(value).strip()) < 16:
+        raise ValueError("too short")
+    return str(value).strip()
+
+
+def _percent(value: Any) -> int:
+    percent = units.whole(value)
+    if percent > 100:
+        raise ValueError(value)
+    return percent
+
+
 def _concurrency(value: Any) -> int | str:
     return "auto" if value == "auto" else units.whole(value)
 
@@ -93,6 +113,7 @@ WHOLE = Kind(units.whole, "a whole number from 1 up")
 NAME = Kind(_text, "a name")
 NAMES = Kind(_names, "a list of names")
 PATH = Kind(Path, "a path")
+PATHS = Kind(lambda paths: tuple(map(Path, paths)), "a list of paths")
 FOLDER = Kind(_folder, "the absolute path of a folder below /")
 DURATION = Kind(units.duration, "a duration such as 30s, 5m, 2h or 7d")
 SIZE = Kind(units.size, "a size such as 512MB")
@@ -102,6 +123,9 @@ TEXT = Kind(_anything, "text")
 MOMENT = Kind(_moment, "a datetime, or text such as 2030-01-31T08:00")
 ZONE = Kind(zone, "a time zone such as Europe/Berlin")
 URL = Kind(_url, "an http or https address of at most 500 characters")
+SECRET_URLS = Kind(_urls, "a list of http or https addresses of at most 500 characters", is_secret=True)
+TOKEN = Kind(_token, "text of at least 16 characters that nobody can guess", is_secret=True)
+PERCENT = Kind(_percent, "a whole number from 1 to 100")
 MISFIRE = Kind(_misfire, 'once, skip, all, all:N or within:TIME (such as "within:10m")')
 CONCURRENCY = Kind(
     lambda value: value if value == "auto" else units.whole(value), 'a whole number from 1 up, or "auto"'

@@ -1,4 +1,4 @@
-"""The app's own tables: leases, which schedules we own, and what beat has still to send."""
+"""The app's own tables: leases, schedules that we own, what beat has still to send, the ops page's permissions."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -61,3 +61,20 @@ class Dispatch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.due.isoformat()}"
+
+
+class Operations(models.Model):
+    """No table: what the permissions of the ops page, and its place in the admin, belong to."""
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        permissions = (
+            ("view_operations", _("Can see the operations page")),
+            ("run_operations", _("Can act on the operations page")),
+        )
+        verbose_name = _("operations")
+        verbose_name_plural = _("operations")
+
+    def __str__(self) -> str:
+        return "operations"

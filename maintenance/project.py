@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from celery import Celery, current_app
+from celery import Celery, current_app, signals
 from celery.app.utils import find_app
 from kombu import Connection
 from kombu.utils.url import maybe_sanitize_url
@@ -67,6 +67,7 @@ def discover(app: Celery) -> bool:
         app.finalize()
         return True
     _discovering.busy = True
+    _leave_django_alone(app)
     try:
         loader.import_default_modules()
     except ImportError as error:
@@ -75,6 +76,14 @@ def discover(app: Celery) -> bool:
         _discovering.busy = False
     app.finalize()
     return True
+
+
+def _leave_django_alone(app: Celery) -> None:
+    """Keep Celery from setting Django up once more: that would begin logging anew, and run every system check."""
+    for fixup in getattr(app, "_fixups", None) or ():
+        receiver = getattr(fixup, "on_import_modules", None)
+        if receiver is not None:
+            signals.import_modules.disconnect(receiver, sender=app)
 
 
 def on_redis(app: Celery) -> bool:

@@ -23,7 +23,7 @@ from .batches import Pace
 from .errors import AlreadyDone, LockHeld, Unavailable
 from .management import backups as planning
 from .management import emptied
-from .results import Archive
+from .results import Archive, resend
 
 Answer = dict[str, Any]
 # How long a lock outlives its task's time limit.
@@ -74,6 +74,18 @@ class Repeatable(Alone):
     max_retries = 3
     retry_backoff = 60
     # With jitter it could come back before this run has given its lock up.
+    retry_jitter = False
+
+
+class Asked(Task):  # type: ignore[type-arg] # generic in its stubs only
+    """A task that a person asked for, about one object: no harm when it runs twice; a lock is waited for."""
+
+    abstract = True
+    acks_late = True
+    reject_on_worker_lost = True
+    autoretry_for = (LockHeld, OperationalError)
+    max_retries = 5
+    retry_backoff = 5
     retry_jitter = False
 
 
@@ -187,6 +199,39 @@ def clear_files(self: "Task[Any, Any]", root: str | None = None) -> Answer:
     swept = [files.clear(sweep) for sweep in sweeps]
     files.complain(swept)
     return {"roots": [{**asdict(each), "before": each.before.isoformat()} for each in swept]}
+
+
+@shared_task(name="maintenance.switch_schedule", bind=True, base=Asked, soft_time_limit=60, time_limit=90)
+def switch_schedule(self: "Task[Any, Any]", name: str, on: bool) -> Answer:
+    """Enable or disable a schedule, for the ops page."""
+    from .schedules import switch
+
+    holder, now = _holder(self), timezone.now()
+    return {"enabled": on, "changed": switch.switch(name, on=on, holder=holder, now=now, using=DEFAULT_DB_ALIAS)}
+
+
+@shared_task(name="maintenance.reset_schedule", bind=True, base=Asked, soft_time_limit=60, time_limit=90)
+def reset_schedule(self: "Task[Any, Any]", name: str) -> Answer:
+    """Forget the last run of a schedule, for the ops page."""
+    from .schedules import reset
+
+    resets = reset.plan(only=[name], now=timezone.now(), using=DEFAULT_DB_ALIAS)
+    return {"reset": reset.apply(resets, holder=_holder(self), using=DEFAULT_DB_ALIAS, now=timezone.now())}
+
+
+@shared_task(name="maintenance.verify_one_backup", bind=True, base=Asked, soft_time_limit=45 * 60, time_limit=50 * 60)
+def verify_one_backup(self: "Task[Any, Any]", id: str) -> Answer:
+    """Restore drill of one backup, from each destination that holds it, for the ops page."""
+    means, found = planning.means("restore"), shelves.find(shelves.look(planning.destinations()), id, alias="")
+    with lease.held(f"verify_backup {id}", holder=_holder(self), ttl=_ttl(self), reason=_reason(self.request)):
+        return {"backups": [drill.prove(place, means, clock=timezone.now).facts() for place in found]}
+
+
+@shared_task(name="maintenance.retry_result", bind=True, base=Asked, soft_time_limit=60, time_limit=90)
+def retry_result(self: "Task[Any, Any]", id: str) -> Answer:
+    """Send a failed task again, for the ops page: at most once, however often it is asked for."""
+    plan = resend.plan(resend.by_id([id]), app=self.app)
+    return {"sent": [asdict(each) for each in resend.send(plan, app=self.app, tell=lambda each: None)]}
 
 
 @shared_task(name="maintenance.vacuum", bind=True, base=Repeatable, soft_time_limit=45 * 60, time_limit=50 * 60)

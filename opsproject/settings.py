@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_celery_beat",
     "django_celery_results",
+    "django_htmx",
     "maintenance",
     "opsproject",
     "opsproject.examples",
@@ -238,7 +239,12 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {**MAINTENANCE_SCHEDULE}
 if DEBUG:
     # make up shows real work within two minutes.
     CELERY_BEAT_SCHEDULE |= {
-        "examples.add": {"task": "opsproject.examples.tasks.add", "schedule": 30.0, "args": (2, 3)},
+        "examples.add": {
+            "task": "opsproject.examples.tasks.add",
+            "schedule": 30.0,
+            "args": (2, 3),
+            "options": {"expires": 30},
+        },
         "maintenance.backup": {"task": "maintenance.backup", "schedule": crontab(), "options": {"expires": 60}},
         "maintenance.clear_cache": {
             "task": "maintenance.clear_cache",

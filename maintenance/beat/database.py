@@ -2,22 +2,29 @@
 
 import os
 import socket
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from .. import heartbeat
 from .watchdog import Watchdog
 
 
 def guarded(
-    connection: BaseDatabaseWrapper, *, connecting: float, answering: float, limit: float, folder: str | None
+    connection: BaseDatabaseWrapper,
+    *,
+    connecting: float,
+    answering: float,
+    limit: float,
+    environment: Mapping[str, str],
 ) -> Watchdog:
     """Bound ``connection`` and return a watchdog that cuts it when a tick waits longer than it should ever answer."""
     bound(connection, connecting=connecting, answering=answering)
-    heartbeat = Path(folder, "beat") if folder else None
-    return Watchdog(limit=limit, heartbeat=heartbeat, nudge=lambda: cut(connection), patience=answering)
+    file = f"{heartbeat.folder(environment)}/{heartbeat.BEAT}"
+    heart = heartbeat.Heart(file) if heartbeat.VARIABLE in environment else None
+    return Watchdog(limit=limit, heart=heart, nudge=lambda: cut(connection), patience=answering)
 
 
 def bound(connection: BaseDatabaseWrapper, *, connecting: float, answering: float) -> None:

@@ -1,11 +1,12 @@
 """Planning `celery beat`: the command, and why each part of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import process
 from ..errors import ConfigurationError
+from ..heartbeat import VARIABLE
 
 CELERYS_DEFAULT = "celery.beat:PersistentScheduler"
 SCHEDULER = "maintenance.beat:Scheduler"
@@ -28,6 +29,7 @@ class BeatPlan:
     loglevel: str
     argv: tuple[str, ...]
     reasons: Mapping[str, str]
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan(
@@ -40,8 +42,11 @@ def plan(
     loglevel: str | None,
     celery_args: Sequence[str],
     lease: bool = True,
+    run_dir: str | None = None,
 ) -> BeatPlan:
-    """Return the plan. ``scheduler_setting`` is the project's beat_scheduler. Raises UnknownLevel.
+    """Return the plan. ``scheduler_setting`` is the project's beat_scheduler, ``run_dir`` the heartbeat's folder.
+
+    Raises UnknownLevel.
 
     Where there are django-celery-beat's tables the scheduler is ours, whatever the setting says.
     celery beat writes a pidfile only when asked, so that no stale one can keep it from starting.
@@ -53,7 +58,7 @@ def plan(
     ping = ("--enable-remote-control",) if has_tables else ()
     argv = (python, "-m", "celery", "-A", app, "beat", "-l", level, "-S", scheduler, *ping, *celery_args)
     reasons = {"app": app_reason, "scheduler": reason, "loglevel": "-l" if loglevel else "default"}
-    return BeatPlan(app, scheduler, level, argv, reasons)
+    return BeatPlan(app, scheduler, level, argv, reasons, {} if run_dir is None else {VARIABLE: run_dir})
 
 
 def explain(plan: BeatPlan) -> list[str]:
@@ -72,14 +77,14 @@ def document(plan: BeatPlan) -> dict[str, Any]:
         "scheduler": plan.scheduler,
         "loglevel": plan.loglevel,
         "argv": list(plan.argv),
-        "env": {},
+        "env": dict(plan.env),
         "reasons": dict(plan.reasons),
     }
 
 
 def command(plan: BeatPlan) -> process.Command:
     """Return the program that the plan describes."""
-    return process.Command(args=plan.argv)
+    return process.Command(args=plan.argv, env=plan.env)
 
 
 def _scheduler(setting: str | None, has_tables: bool, lease: bool) -> tuple[str, str]:

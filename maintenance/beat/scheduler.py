@@ -55,7 +55,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
             connecting=self._leader.patience,
             answering=max(LONGEST_WAIT, self._leader.ttl.total_seconds()),
             limit=max(60.0, 2.0 * self.max_interval),
-            folder=process.environment().get("MAINTENANCE_RUN_DIR"),
+            environment=process.environment(),
         )
         self._entries = Entries(
             self._using, self._report, zone=self.app.timezone, cleanup=bool(self.app.conf.result_expires)
@@ -100,6 +100,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         except Error as error:
             # Whether we still lead cannot be known: nothing is sent until the database says so.
             self._led = False
+            self._watchdog.ready(False)
             self._leader.doubt()
             connections[self._using].close()
             self._say(f"Not leading: the database cannot be used ({str(error).strip()}). Trying again.", logging.ERROR)
@@ -158,6 +159,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         return min(max(0.0, (coming - datetime.now(UTC)).total_seconds()), self._pause)
 
     def _stand_by(self) -> float:
+        self._watchdog.ready(True)
         other = self._leader.other
         if other is not None:
             self._say(f"Standing by: {other.holder!r} leads since {other.since.isoformat(timespec='seconds')}.")
@@ -174,7 +176,9 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         """Return whether the broker can be reached. While it cannot, nothing is recorded: it becomes late instead."""
         try:
             self._outbox.open()
+            self._watchdog.ready(True)
         except BrokerTrouble as error:
+            self._watchdog.ready(False)
             self._say(f"The broker cannot be used ({error}). What is due waits. Trying again.", logging.ERROR)
             return False
         return True
@@ -184,6 +188,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         try:
             return self._outbox.send(seconds=seconds)
         except BrokerTrouble as error:
+            self._watchdog.ready(False)
             count = len(self._outbox.waiting)
             self._say(f"The broker failed ({error}). {count} messages wait. Trying again.", logging.ERROR)
             return False

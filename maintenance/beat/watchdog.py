@@ -6,7 +6,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+
+from ..heartbeat import Heart
 
 EXIT_CODE = 70
 
@@ -22,13 +23,13 @@ class Watchdog:
         self,
         *,
         limit: float,
-        heartbeat: Path | None = None,
+        heart: Heart | None = None,
         nudge: Callable[[], bool] = lambda: False,
         patience: float = float("inf"),
         end: Callable[[int], object] = os._exit,
     ) -> None:
         self.limit = limit
-        self._heartbeat = heartbeat
+        self._heart = heart
         self._nudge, self._patience = nudge, patience
         self._end = end
         self._last = time.monotonic()
@@ -42,16 +43,19 @@ class Watchdog:
     def pulse(self) -> None:
         """Say that the loop lives."""
         self._last = time.monotonic()
-        if self._heartbeat is not None:
-            try:
-                self._heartbeat.touch()
-            except OSError as error:
-                _say(f"the heartbeat file {str(self._heartbeat)!r} cannot be written: {error}")
-                self._heartbeat = None
+        if self._heart is not None:
+            self._heart.beat()
+
+    def ready(self, ready: bool) -> None:
+        """Say whether the loop can do its work."""
+        if self._heart is not None:
+            self._heart.ready(ready)
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Watch no longer: the loop ends in good order."""
         self._stopped.set()
+        if self._heart is not None:
+            self._heart.end()
 
     def _watch(self) -> None:
         nudged = False

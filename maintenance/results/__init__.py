@@ -4,7 +4,7 @@ from .archive import Archive
 from .deletion import Counted, Purged, count, default_rest, purge
 from .retention import DEFAULT_KEEP_FOR, UNDECLARED, Keeping, expires_of, keeping
 from .rules import Rules, plan
-from .runs import Finished, are_stored, last_of_schedules, unfinished
+from .runs import Finished, are_stored, last_ends, last_of_schedules, oldest, unfinished
 from .tables import alias, table_names
 
 __all__ = [
@@ -22,7 +22,9 @@ __all__ = [
     "default_rest",
     "expires_of",
     "keeping",
+    "last_ends",
     "last_of_schedules",
+    "oldest",
     "plan",
     "purge",
     "table_names",

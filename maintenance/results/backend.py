@@ -6,16 +6,16 @@ the queue, the number of retries, and since when the task could have run.
 """
 
 import re
-import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from celery.signals import before_task_publish, task_prerun
+from celery.signals import task_prerun
 from celery.utils.saferepr import saferepr
 from django_celery_results.backends.database import DatabaseBackend as Base
 
-SENT: Final = "maintenance_sent"
+from .. import sent
+
 READY: Final = "ready_at"
 # Larger arguments stay a repr: a table of results is no store for files.
 MOST_BYTES: Final = 64_000
@@ -79,17 +79,11 @@ def _queue(app: Any, delivery: Mapping[str, Any]) -> str | None:
 
 def _ready(request: Any) -> float | None:
     """Return since when the task could have run, in seconds since 1970: when it was sent, or its ETA."""
-    sent, eta = getattr(request, SENT, None), getattr(request, "eta", None)
-    if not isinstance(sent, float):
+    at, eta = getattr(request, sent.HEADER, None), getattr(request, "eta", None)
+    if not isinstance(at, float):
         return None
     due = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
-    return max(sent, due.timestamp()) if isinstance(due, datetime) else sent
-
-
-@before_task_publish.connect
-def stamp(headers: dict[str, Any], **kwargs: Any) -> None:
-    """Note in every message when it was sent, so that its wait in the queue is known."""
-    headers[SENT] = round(time.time(), 3)
+    return max(at, due.timestamp()) if isinstance(due, datetime) else at
 
 
 @task_prerun.connect

@@ -1,6 +1,6 @@
 """What the results tell of the runs of schedules."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -46,17 +46,38 @@ def unfinished(runs: Mapping[str, tuple[str, datetime]]) -> set[str]:
     return set(open_runs) - finished
 
 
-def last_of_schedules() -> dict[str, Finished]:
-    """Return the latest finished result of each schedule by its name, in one query; nothing without the tables."""
+def last_of_schedules(names: Collection[str] | None = None) -> dict[str, Finished]:
+    """Return the latest finished result of each schedule by its name, in one query; nothing without the tables.
+
+    With ``names`` only of these schedules.
+    """
     if not apps.is_installed("django_celery_results"):
         return {}
     from django_celery_results.models import TaskResult
 
     done = TaskResult.objects.filter(periodic_task_name__isnull=False, date_done__isnull=False)
     done = done.filter(status__in=("SUCCESS", "FAILURE", "REVOKED"))
+    if names is not None:
+        done = done.filter(periodic_task_name__in=names)
     latest = done.values("periodic_task_name").annotate(latest=Max("id")).values("latest")
     columns = ("periodic_task_name", "status", "date_done", "date_started")
     return {
         name: Finished(status, at, at - started if started else None)
         for name, status, at, started in TaskResult.objects.filter(id__in=latest).values_list(*columns)
     }
+
+
+def last_ends(*, since: datetime) -> dict[str, datetime]:
+    """Return when the latest run of each schedule ended, of those that ended ``since`` then."""
+    from django_celery_results.models import TaskResult
+
+    done = TaskResult.objects.filter(date_done__gte=since, periodic_task_name__isnull=False, status__in=READY_STATES)
+    return dict(done.values_list("periodic_task_name").annotate(latest=Max("date_done")).order_by())
+
+
+def oldest(*, of: Collection[str] = READY_STATES) -> datetime | None:
+    """Return when the oldest result of these statuses ended, by the index of that column."""
+    from django_celery_results.models import TaskResult
+
+    rows = TaskResult.objects.filter(status__in=of, date_done__isnull=False)
+    return rows.order_by("date_done").values_list("date_done", flat=True).first()

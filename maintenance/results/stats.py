@@ -55,14 +55,14 @@ def read(*, since: datetime, using: str | None = None) -> list[TaskStats]:
     ]
 
 
-class _Epoch(Func):
+class Epoch(Func):
     """PostgreSQL's: seconds of an interval, or since 1970, without the detour over numeric."""
 
     template = "DATE_PART('epoch', %(expressions)s)"
     output_field = FloatField()
 
 
-class _Step(Func):
+class Step(Func):
     """PostgreSQL's: the place of a duration on the scale; infinite for none, as GREATEST takes NULL for the least."""
 
     template = f"ROUND(LN(GREATEST(COALESCE(%(expressions)s, 'Infinity'), {_SHORTEST})) / {_STEP})"
@@ -80,13 +80,18 @@ class _Number(Func):
 
 
 @dataclass
-class _Sketch:
+class Sketch:
     """Counts of durations on a logarithmic scale: as large for a million as for a thousand."""
 
     counts: Counter[int] = field(default_factory=Counter)
 
     def add(self, seconds: float) -> None:
-        self.counts[round(math.log(max(seconds, _SHORTEST)) / _STEP)] += 1
+        self.merge(round(math.log(max(seconds, _SHORTEST)) / _STEP), 1)
+
+    def merge(self, step: float, number: int) -> None:
+        """Count so many at a place of the scale; an infinite one is none."""
+        if math.isfinite(step):
+            self.counts[int(step)] += number
 
     def times(self) -> Times:
         return Times(self._at(0.5), self._at(0.95), self._at(1)) if self.counts else Times(None, None, None)
@@ -105,8 +110,8 @@ class _Tally:
     runs: int = 0
     failures: int = 0
     retries: int = 0
-    ran: _Sketch = field(default_factory=_Sketch)
-    waited: _Sketch = field(default_factory=_Sketch)
+    ran: Sketch = field(default_factory=Sketch)
+    waited: Sketch = field(default_factory=Sketch)
 
 
 def _computed(rows: QuerySet[Any]) -> dict[str | None, _Tally]:
@@ -122,7 +127,7 @@ def _computed(rows: QuerySet[Any]) -> dict[str | None, _Tally]:
 
 def _counted(rows: QuerySet[Any]) -> dict[str | None, _Tally]:
     tallies: dict[str | None, _Tally] = defaultdict(_Tally)
-    ran = _Step(_Epoch(F("date_done") - F("date_started")))
+    ran = Step(Epoch(F("date_done") - F("date_started")))
     # Most have not been retried: to see that takes less than to read a number.
     retried = Sum(_Number("meta", key="retries"), filter=~Q(meta__contains='"retries": 0'))
     counted = rows.annotate(step=ran).values_list("task_name", "status", "step")
@@ -132,13 +137,11 @@ def _counted(rows: QuerySet[Any]) -> dict[str | None, _Tally]:
         if status != RETRY:
             tally.runs += number
             tally.failures += number if status == FAILURE else 0
-            if math.isfinite(step):
-                tally.ran.counts[int(step)] += number
-    waited = _Step(_Epoch("date_started") - _Number("meta", key=READY))
+            tally.ran.merge(step, number)
+    waited = Step(Epoch("date_started") - _Number("meta", key=READY))
     known = rows.filter(date_started__isnull=False, status__in=READY_STATES).annotate(step=waited)
     for name, step, number in known.values_list("task_name", "step").annotate(number=Count("pk")):
-        if math.isfinite(step):
-            tallies[name].waited.counts[int(step)] += number
+        tallies[name].waited.merge(step, number)
     return tallies
 
 

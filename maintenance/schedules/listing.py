@@ -1,6 +1,6 @@
 """What beat will do and has done: each schedule with its next runs, its last one, and whether it is late."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -50,16 +50,23 @@ class Listed:
 
 
 def schedules(
-    *, now: datetime, using: str, count: int = 1, finished: Mapping[str, Finished] | None = None, changes: bool = False
+    *,
+    now: datetime,
+    using: str,
+    count: int = 1,
+    finished: Mapping[str, Finished] | None = None,
+    changes: bool = False,
+    names: Collection[str] | None = None,
 ) -> list[Listed]:
     """Return every schedule by name, with ``count`` next runs, and with ``changes`` what the next clock changes do.
 
-    ``finished`` tells by name how the last run ended: the results are another's business.
+    ``finished`` tells by name how the last run ended: the results are another's business. ``names``: only of these.
     """
     now = aware(now)
-    tables = stored.read(using=using)
+    tables = stored.read(using=using, names=names)
     columns = ("name", "last_run_at", "date_changed", "total_run_count")
-    history = {row[0]: row[1:] for row in PeriodicTask.objects.using(using).values_list(*columns)}
+    rows = PeriodicTask.objects.using(using).values_list(*columns)
+    history = {row[0]: row[1:] for row in (rows if names is None else rows.filter(name__in=names))}
     listed = []
     for name in sorted(tables.rows):
         entry, (last, changed, sent) = tables.rows[name].entry, history.get(name, (None, None, 0))

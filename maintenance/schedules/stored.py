@@ -1,11 +1,12 @@
 """What the tables hold: django-celery-beat's rows as entries, in a constant number of queries."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from celery.schedules import ParseException
+from django.db.models import Q
 from django_celery_beat.models import SOLAR_SCHEDULES, PeriodicTask
 
 from ..models import ManagedSchedule
@@ -99,11 +100,20 @@ class Lazily(Mapping[str, Value]):
         return len(self._given)
 
 
-def read(*, using: str) -> Stored:
-    """Return everything that sync_schedules compares with: six queries at any size, seven where something differs."""
-    by_key = {kind: _timings(kind, using) for kind in MODELS}
-    managed = {row[0]: row for row in ManagedSchedule.objects.using(using).values_list("name", "fingerprint", *EXTRAS)}
-    raw = {row[0]: row for row in PeriodicTask.objects.using(using).values_list(*_COLUMNS).order_by("pk")}
+def read(*, using: str, names: Collection[str] | None = None) -> Stored:
+    """Return everything that sync_schedules compares with: six queries at any size, seven where something differs.
+
+    With ``names`` return only those schedules.
+    """
+    wanted = Q() if names is None else Q(name__in=names)
+    kept = ManagedSchedule.objects.using(using).filter(wanted)
+    managed = {row[0]: row for row in kept.values_list("name", "fingerprint", *EXTRAS)}
+    tasks = PeriodicTask.objects.using(using).filter(wanted)
+    raw = {row[0]: row for row in tasks.values_list(*_COLUMNS).order_by("pk")}
+    by_key = {
+        kind: _timings(kind, using, keys=None if names is None else {row[column] for row in raw.values()} - {None})
+        for column, kind in enumerate(MODELS, start=-len(MODELS))
+    }
 
     def timing_of(row: Values) -> Timing:
         for kind, key in zip(MODELS, row[-len(MODELS) :], strict=True):
@@ -175,8 +185,10 @@ def _entry(row: Values, timing: Timing, managed: Values | None) -> Entry:
     return Entry(timing=timing, **columns)
 
 
-def _timings(kind: str, using: str) -> dict[int, Timing]:
+def _timings(kind: str, using: str, *, keys: Collection[int] | None = None) -> dict[int, Timing]:
     rows = MODELS[kind].objects.using(using).values().order_by("pk")
+    if keys is not None:
+        rows = rows.filter(pk__in=keys)
     return {row["id"]: _READERS[kind](row) for row in rows}
 
 

@@ -14,11 +14,17 @@ from . import gather, sync
 def warning(app: Celery, *, extras: Mapping[str, Schedule], using: str) -> str:
     """Return what an operator should know of the difference; nothing where there is none or nobody can tell now."""
     try:
+        return difference(app, extras=extras, using=using)
+    except Error:
+        return ""  # the first tick tells of the database
+
+
+def difference(app: Celery, *, extras: Mapping[str, Schedule], using: str) -> str:
+    """Return what an operator should know of the difference; nothing where there is none. Raises DatabaseError."""
+    try:
         seen = sync.look(gather.read(app, extras=extras), sync.Wishes(), using=using)
     except MaintenanceError as error:
         return f"The declared schedules cannot be read: {error}"
-    except Error:
-        return ""  # the first tick tells of the database
     errors = {fault.name for fault in seen.declaration.errors}
     if errors:
         return (

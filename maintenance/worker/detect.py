@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from celery.utils.sysinfo import cpu_budget  # type: ignore[attr-defined]
 
-from maintenance import conf, host
+from maintenance import conf, heartbeat, host
 from maintenance.project import Found
 
 from .facts import Machine, Project
@@ -27,6 +27,7 @@ def machine(environ: Mapping[str, str], *, pool: str | None) -> Machine:
         memory_limit=host.memory_limit(),
         hosting=host.hosting(environ),
         unusable_pools={name: reason for name, reason in reasons.items() if reason},
+        run_dir=heartbeat.folder(environ),
     )
 
 

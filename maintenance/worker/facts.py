@@ -38,6 +38,8 @@ class Machine:
     hosting: Hosting | None = None
     unusable_pools: Mapping[str, str] = field(default_factory=dict)
     """Pools that cannot be imported here, with the reason."""
+    run_dir: str | None = None
+    """The folder of heartbeat files."""
 
 
 @dataclass(frozen=True)

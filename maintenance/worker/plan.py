@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from maintenance.conf import Profile
 from maintenance.errors import ConfigurationError
+from maintenance.heartbeat import VARIABLE
 from maintenance.units import human_duration, human_size
 
 from . import sizing
@@ -95,7 +96,7 @@ def plan(asked: Asked, *, machine: Machine, project: Project, profile: Profile |
             window=window,
             extra=asked.celery_args,
         ),
-        env=_environment(pool, window, asked),
+        env=_environment(pool, window, asked, machine),
         reasons={
             "pool": pool_reason,
             "concurrency": concurrency_reason,
@@ -175,7 +176,7 @@ def _grace(
     return DEFAULT_GRACE.total_seconds(), "no known host: the usual time between SIGTERM and SIGKILL"
 
 
-def _environment(pool: str, window: float, asked: Asked) -> dict[str, str]:
+def _environment(pool: str, window: float, asked: Asked, machine: Machine) -> dict[str, str]:
     # billiard reads REMAP_SIGTERM when it is imported, so it must be there before Celery starts. Only prefork
     # survives the cold shutdown that it means: elsewhere a running task would be failed and acknowledged.
     environment = {
@@ -183,6 +184,8 @@ def _environment(pool: str, window: float, asked: Asked) -> dict[str, str]:
         # At its start Celery would run Django's system checks and drop their findings: time and memory for nothing.
         "CELERY_SKIP_CHECKS": "1",
     }
+    if machine.run_dir is not None:
+        environment[VARIABLE] = machine.run_dir
     if pool != "prefork":
         environment["MAINTENANCE_WORKER_WINDOW"] = f"{window:g}"
     if asked.burst:

@@ -1,8 +1,8 @@
 """What runs inside the Celery worker that run_worker started (celery worker --include this module).
 
-It refuses a green pool that was not monkey-patched, ends --burst, and bounds the shutdown of the pools on which
-Celery's soft shutdown would lose the running task. (Database connections need nothing of us: Celery's own Django
-fixup closes them after each task, in the thread or greenlet that used them.)
+It refuses a green pool that was not monkey-patched, keeps the heartbeat file, ends --burst, and bounds the shutdown of
+the pools on which Celery's soft shutdown would lose the running task. (Database connections need nothing of us:
+Celery's own Django fixup closes them after each task, in the thread or greenlet that used them.)
 """
 
 import logging
@@ -11,9 +11,9 @@ from typing import Any
 
 from celery import signals
 
-from maintenance import process
+from maintenance import heartbeat, process
 
-from . import burst, shutdown
+from . import burst, heart, shutdown
 from .sizing import GREEN
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ def prepare(sender: Any, **kwargs: Any) -> None:
     if problem:
         sys.stderr.write(f"{problem}\n")
         raise SystemExit(2)
+    if heartbeat.VARIABLE in environment:
+        heart.arm(sender, pool=pool, folder=heartbeat.folder(environment))
     if pool in GREEN:
         stop_confirming(sender.app.conf)
     if pool != "prefork":

@@ -20,6 +20,8 @@ from celery import signals
 from celery.bootsteps import RUN  # type: ignore[attr-defined]
 from celery.worker import state
 
+from . import heart
+
 logger = logging.getLogger(__name__)
 POLL = 0.2
 # Seconds that Celery's own way out may take once no task is running: the window leaves 5 s, or as long again, before
@@ -122,6 +124,7 @@ def return_messages(worker: Any) -> None:
 
 def leave() -> None:
     """End this process now, without joining the threads of abandoned tasks. Nothing is lost, so the status is 0."""
+    heart.end()
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -3,39 +3,53 @@
 import io
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pytest
 from django.core.management import call_command
 
-from maintenance.health import stack
-from maintenance.health.runner import Check, CouldNotAsk
+from maintenance.health import checkup
+from maintenance.health.base import Check, CouldNotAsk, Figure
+from maintenance.health.rules import RULES
 from tests.conftest import Outcome
 
 Run = Callable[..., Outcome]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fake(Check):
-    label: str
-    error: Exception | None = None
+    called: str
+    error: Exception | str | None = field(default=None, repr=False)
     consequence: ClassVar[str] = "Nothing works."
     cure: ClassVar[str] = "Start it."
 
     @property
-    def name(self) -> str:
-        return self.label
+    def key(self) -> str:
+        return self.called
 
-    def run(self) -> str:
+    @property
+    def name(self) -> str:
+        return self.called
+
+    def ask(self) -> Iterable[str | Figure]:
+        if isinstance(self.error, str):
+            raise self.failed(self.error)
         if self.error:
             raise self.error
-        return "Answers."
+        return ["Answers."]
+
+
+QUIET = [id for id in RULES if id != "old-queues-name"]
+NOTHING = "1 rule and the system checks find nothing."
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+def asked(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Callable[..., dict[str, Any]]:
+    """Give doctor these live checks and a single rule."""
+    settings.SILENCED_SYSTEM_CHECKS = QUIET
+
     def asker(*checks: Check) -> dict[str, Any]:
         given: dict[str, Any] = {}
 
@@ -43,7 +57,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
             given.update(options, app=app.main)
             return list(checks)
 
-        monkeypatch.setattr(stack, "checks", fakes)
+        monkeypatch.setattr(checkup, "checks", fakes)
         return given
 
     return asker
@@ -54,25 +68,25 @@ def test_a_healthy_stack(run: Run, asked: Callable[..., dict[str, Any]]) -> None
     assert run("doctor", "--wait=2m") == (
         "ok             broker      Answers.\n"
         "ok             round trip  Answers.\n"
-        "ok             settings    The system checks find nothing.\n"
+        f"ok             settings    {NOTHING}\n"
         "3 ok.\n",
         "",
         0,
     )
-    assert (given["app"], list(given["databases"]), list(given["caches"]), given["wait"]) == (
-        "tests", ["default"], ["default"], 120,
+    assert (given["app"], given["stack"].databases, list(given["stack"].caches), given["wait"]) == (
+        "tests", ("default",), ["default"], 120,
     )  # fmt: skip
 
 
 def test_a_sick_one_says_consequence_and_cure(run: Run, asked: Callable[..., dict[str, Any]], settings: Any) -> None:
     settings.CELERY_QUEUES = []
-    asked(Fake("broker", OSError("refused")), Fake("worker", CouldNotAsk(reason="Could not ask.")), Fake("cache"))
+    asked(Fake("broker", "refused."), Fake("worker", CouldNotAsk("Could not ask.")), Fake("cache"))
     assert run("doctor") == (
-        "FAILED         broker            refused. Nothing works. Start it.\n"
-        "COULD NOT ASK  worker            Could not ask.\n"
-        "ok             cache             Answers.\n"
-        "warning        maintenance.W002  CELERY_QUEUES is the old name of CELERY_TASK_QUEUES. "
-        "Rename CELERY_QUEUES to CELERY_TASK_QUEUES.\n"
+        "FAILED         broker           refused. Nothing works. Start it.\n"
+        "COULD NOT ASK  worker           Could not ask.\n"
+        "ok             cache            Answers.\n"
+        "warning        old-queues-name  CELERY_QUEUES is the old name of CELERY_TASK_QUEUES. Beside the new name "
+        "it is ignored: its queues do not exist. Rename CELERY_QUEUES to CELERY_TASK_QUEUES.\n"
         "1 ok, 1 warning, 1 failed, 1 could not ask.\n",
         "",
         1,
@@ -92,7 +106,7 @@ def test_a_terminal_gets_a_table_and_colour_only_where_wanted(
         monkeypatch.delenv(name, raising=False)
     for name, text in {"COLUMNS": "100", "TERM": "xterm", **environ}.items():
         monkeypatch.setenv(name, text)
-    asked(Fake("broker", OSError("refused")), Fake("cache"))
+    asked(Fake("broker", "refused."), Fake("cache"))
     terminal = Terminal()
     with pytest.raises(SystemExit):
         call_command("doctor", *flags, stdout=terminal)
@@ -102,17 +116,17 @@ def test_a_terminal_gets_a_table_and_colour_only_where_wanted(
         "State   Check     What was found",
         "FAILED  broker    refused. Nothing works. Start it.",
         "ok      cache     Answers.",
-        "ok      settings  The system checks find nothing.",
+        f"ok      settings  {NOTHING}",
         "2 ok, 1 failed.",
     ]
     assert ("\x1b[32m" in drawn) is (not flags and not environ)
 
 
-@pytest.mark.parametrize(("error", "healthy"), [(None, True), (CouldNotAsk(reason="Nobody."), False)])
+@pytest.mark.parametrize(("error", "healthy"), [(None, True), (CouldNotAsk("Nobody."), False)])
 def test_json_is_one_document_and_not_asked_is_never_healthy(
     run: Run, asked: Callable[..., dict[str, Any]], settings: Any, error: Exception | None, healthy: bool
 ) -> None:
-    settings.SILENCED_SYSTEM_CHECKS = ["maintenance.W002"]
+    settings.SILENCED_SYSTEM_CHECKS = [*QUIET, "maintenance.W002"]
     settings.CELERY_QUEUES = []
     asked(Fake("broker", error))
     out, err, code = run("doctor", "--json")
@@ -122,11 +136,18 @@ def test_json_is_one_document_and_not_asked_is_never_healthy(
         [
             ("schema_version", 1),
             ("healthy", healthy),
+            ("deploy", False),
             (
                 "checks",
                 [
-                    {"name": "broker", "state": state, "message": message, **blank},
-                    {"name": "settings", "state": "ok", "message": "The system checks find nothing.", **blank},
+                    {"id": "broker", "title": "broker", "state": state, "message": message, **blank},
+                    {
+                        "id": "settings",
+                        "title": "settings",
+                        "state": "ok",
+                        "message": NOTHING.replace("1 rule", "0 rules"),
+                        **blank,
+                    },
                 ],
             ),
         ],
@@ -146,3 +167,89 @@ def test_an_app_that_is_not_there_is_a_wrong_configuration(
         'Pass -A package, or set MAINTENANCE["WORKER"]["APP"] = "package".\n',
         2,
     )
+
+
+def test_a_warning_fails_only_when_asked_to(run: Run, asked: Callable[..., dict[str, Any]], settings: Any) -> None:
+    settings.CELERY_QUEUES = []
+    asked()
+    assert [run("doctor", *flags)[2] for flags in ([], ["--fail-on=error"], ["--fail-on=warning"])] == [0, 0, 1]
+
+
+def test_production_rules_are_asked_only_with_deploy(
+    run: Run, asked: Callable[..., dict[str, Any]], settings: Any
+) -> None:
+    settings.SILENCED_SYSTEM_CHECKS = [id for id in RULES if id != "debug-on"]
+    settings.DEBUG = True
+    asked()
+    assert run("doctor")[2] == 0
+    assert run("doctor", "--deploy") == (
+        "FAILED         debug-on  DEBUG is on. A worker remembers every SQL query until it dies of memory; error "
+        "pages show settings to anybody. Set DEBUG = False.\n1 failed.\n",
+        "",
+        1,
+    )
+
+
+def test_a_tag_asks_only_what_has_it(run: Run, asked: Callable[..., dict[str, Any]]) -> None:
+    asked(Fake("broker"), Fake("cache"), Fake("cache:other"), Fake("database"))
+    assert run("doctor", "--tag", "cache", "names") == (
+        "ok             cache        Answers.\n"
+        "ok             cache:other  Answers.\n"
+        "ok             settings     1 rule finds nothing.\n"
+        "3 ok.\n",
+        "",
+        0,
+    )
+
+
+def test_an_unknown_tag_or_id_suggests_the_nearest(run: Run) -> None:
+    assert run("doctor", "--tag", "brokr") == ("", "CommandError: There is no tag 'brokr'. Did you mean 'broker'?\n", 2)
+    assert run("doctor", "--explain", "pickle-acepted") == (
+        "",
+        "CommandError: There is no rule or check 'pickle-acepted'. Did you mean 'pickle-accepted'?\n",
+        2,
+    )
+    assert run("doctor", "--explain", "x")[1:] == (
+        "CommandError: There is no rule or check 'x'. Known: docs/rules.md lists them.\n",
+        2,
+    )
+
+
+@pytest.mark.parametrize("id", ["old-queues-name", "maintenance.old-queues-name", "maintenance.W002"])
+def test_explain_says_why_and_what_is_found_here(run: Run, settings: Any, id: str) -> None:
+    said = (
+        "old-queues-name (warning, tag names, maintenance.W002 of `manage.py check`)\n"
+        "Beside the new name it is ignored: its queues do not exist.\n"
+        'It is Celery 3\'s name of task_queues. Source: Celery, Configuration, "New lowercase settings".\n'
+    )
+    assert run("doctor", "--explain", id) == (f"{said}Here: nothing is wrong.\n", "", 0)
+    settings.CELERY_QUEUES = []
+    here = "Here: CELERY_QUEUES is the old name of CELERY_TASK_QUEUES. Rename CELERY_QUEUES to CELERY_TASK_QUEUES.\n"
+    assert run("doctor", "--explain", id) == (f"{said}{here}", "", 0)
+
+
+def test_explain_as_json(run: Run) -> None:
+    out, err, code = run("doctor", "--explain", "debug-on", "--json")
+    document = json.loads(out)
+    assert list(document) == [
+        "schema_version",
+        "id",
+        "severity",
+        "tag",
+        "deploy",
+        "check",
+        "consequence",
+        "reason",
+        "found",
+    ]
+    assert (document["id"], document["deploy"], document["found"], err, code) == ("debug-on", True, [], "", 0)
+
+
+def test_a_setting_of_a_strange_shape_is_never_fine(
+    run: Run, asked: Callable[..., dict[str, Any]], settings: Any
+) -> None:
+    settings.SILENCED_SYSTEM_CHECKS = [id for id in RULES if id != "broker-is-cache"]
+    settings.CHANNEL_LAYERS = {"default": "redis"}
+    asked()
+    out, err, code = run("doctor")
+    assert (out.split("  ")[0], out.splitlines()[-1], err, code) == ("COULD NOT ASK", "1 could not ask.", "", 1)

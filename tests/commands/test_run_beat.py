@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.celery import app
 from tests.conftest import Outcome
@@ -39,7 +40,7 @@ def test_the_plan_as_json(run: Run) -> None:
                     *("-S", SCHEDULER, "--enable-remote-control"),
                 ],
             ),
-            ("env", {}),
+            ("env", {"MAINTENANCE_RUN_DIR": str(Path("var/run").resolve())}),
             (
                 "reasons",
                 {

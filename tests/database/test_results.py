@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError
 from maintenance.results import backend, resend, stats
 from maintenance.results.backend import DatabaseBackend
 from maintenance.results.stats import Times
+from maintenance.sent import HEADER
 from tests.celery import app as project_app
 from tests.conftest import Outcome
 
@@ -88,15 +89,15 @@ def test_tuples_that_became_lists_are_not_taken_for_hidden(app: Celery, args: li
 )
 def test_the_queue_and_the_time_of_sending_are_stored(app: Celery, delivery: Any, queue: str | None) -> None:
     eta = (NOW + timedelta(hours=1)).isoformat()
-    sent = {backend.SENT: NOW.timestamp()}
-    meta = json.loads(store(app, request(delivery_info=delivery, retries=2, **sent)).meta or "")
+    stamp = {HEADER: NOW.timestamp()}
+    meta = json.loads(store(app, request(delivery_info=delivery, retries=2, **stamp)).meta or "")
     assert meta == {
         "children": [],
         "retries": 2,
         "ready_at": NOW.timestamp(),
         **({"queue": queue} if queue else {}),
     }
-    later = json.loads(store(app, request(eta=eta, **sent)).meta or "")
+    later = json.loads(store(app, request(eta=eta, **stamp)).meta or "")
     assert later["ready_at"] == pytest.approx(NOW.timestamp() + 3600)
 
 

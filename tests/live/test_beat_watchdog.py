@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from maintenance.beat.watchdog import Watchdog
+from maintenance.heartbeat import Heart
 from tests.processes import Project, wait_for
 
 HANGS = """
 import sys, time
 from celery.utils.log import LoggingProxy, get_logger
 from maintenance.beat.watchdog import Watchdog
+from maintenance.heartbeat import Heart
 sys.stdout = sys.stderr = LoggingProxy(get_logger("as in celery beat"))
 Watchdog(limit=0.3).start()
 def stuck(): time.sleep(30)
@@ -43,13 +45,16 @@ def test_a_loop_that_ticks_goes_on() -> None:
 
 
 def test_each_tick_renews_the_heartbeat_file(tmp_path: Path) -> None:
-    dog = Watchdog(limit=60, heartbeat=tmp_path / "beat")
+    dog = Watchdog(limit=60, heart=Heart(str(tmp_path / "beat")))
     dog.pulse()
     assert (tmp_path / "beat").exists()
+    dog.stop()
+    assert not (tmp_path / "beat").exists()
 
 
 def test_an_unwritable_heartbeat_is_told_once_and_given_up(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    dog = Watchdog(limit=60, heartbeat=tmp_path / "absent" / "beat")
+    (tmp_path / "file").touch()
+    dog = Watchdog(limit=60, heart=Heart(str(tmp_path / "file" / "beat")))
     dog.pulse()
     dog.pulse()
     assert capfd.readouterr().err.count("cannot be written") == 1

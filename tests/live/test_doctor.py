@@ -31,7 +31,7 @@ def mute() -> Iterator[int]:
 def states(project: Project, *args: str) -> tuple[dict[str, str], int, dict[str, Any]]:
     done = project.manage("doctor", "--json", *args, check=False)
     document = json.loads(done.stdout)
-    return {check["name"]: check["state"] for check in document["checks"]}, done.returncode, document
+    return {check["title"]: check["state"] for check in document["checks"]}, done.returncode, document
 
 
 def test_a_running_stack_is_well_and_doctor_leaves_nothing_behind(project: Project) -> None:
@@ -40,15 +40,15 @@ def test_a_running_stack_is_well_and_doctor_leaves_nothing_behind(project: Proje
     worker.wait_for_line("one@test ready")
     found, code, document = states(project, "--wait=20s")
     assert (set(found.values()), code, document["healthy"]) == ({"ok"}, 0, True), document
-    messages = {check["name"]: check["message"] for check in document["checks"]}
-    assert messages["worker"] == "one@test answers."
+    messages = {check["title"]: check["message"] for check in document["checks"]}
+    assert messages["workers"] == "one@test answers."
     assert messages["round trip"].startswith("opsproject.celery.debug_task was done in ")
     assert project.python(PENDING) == "0 0\n"
 
 
 def test_without_a_worker_it_fails_and_its_task_is_never_done_later(project: Project) -> None:
     found, code, _ = states(project, "--wait=0.5s")
-    assert (found["broker"], found["worker"], found["round trip"], code) == ("ok", "failed", "failed", 1)
+    assert (found["broker"], found["workers"], found["round trip"], code) == ("ok", "failed", "failed", 1)
     args = ["-A", "opsproject", "worker", "-P", "threads", "-c", "1", "-l", "INFO", "-Q", "default", "-n", "one@test"]
     worker = project.spawn([sys.executable, "-m", "celery", *args])
     worker.wait_for_line(r"Discarding revoked task: opsproject\.celery\.debug_task")

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 from celery.schedules import crontab
-from django.core.checks import CheckMessage, Error, Info, Warning, run_checks
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, Warning, run_checks
 from kombu import Queue
 
-from maintenance import checks, project
+from maintenance import conf, project
 from maintenance.errors import CeleryAppMissing
+from maintenance.health.rules import Facts, results
+from maintenance.health.rules.results import Deleting
 from tests.celery import app
 
 TASK = "celery.accumulate"
@@ -79,7 +82,7 @@ def test_without_the_tables_schedules_are_not_looked_at(configure: Callable[...,
 def too_short(timeout: int, limit: int, source: str) -> Warning:
     return Warning(
         f"The broker hands a task out again after {timeout}s (visibility_timeout), "
-        f"but it may run for {limit}s ({source}): it would run twice.",
+        f"but it may run for {limit}s ({source}). It would run twice.",
         hint=f'Set CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] = {limit + 600}.',
         id="maintenance.W001",
     )
@@ -109,13 +112,16 @@ def test_a_tasks_own_limit_counts(configure: Callable[..., None], monkeypatch: p
     assert found() == [too_short(3600, 99_999, f"task {TASK}")]
 
 
+IGNORED = "Beside the new name it is ignored: its queues do not exist."
+
+
 def test_the_old_name_of_the_queues(settings: Any) -> None:
     settings.CELERY_QUEUES = [Queue("a")]
     hint = "Rename CELERY_QUEUES to CELERY_TASK_QUEUES."
     old = "CELERY_QUEUES is the old name of CELERY_TASK_QUEUES"
-    assert found() == [Warning(f"{old}.", hint=hint, id="maintenance.W002")]
+    assert found() == [Warning(f"{old}. {IGNORED}", hint=hint, id="maintenance.W002")]
     settings.CELERY_TASK_QUEUES = [Queue("b")]
-    assert found() == [Warning(f"{old} and is ignored beside it.", hint=hint, id="maintenance.W002")]
+    assert found() == [Warning(f"{old} and is ignored beside it. {IGNORED}", hint=hint, id="maintenance.W002")]
 
 
 def test_an_app_that_cannot_be_imported(settings: Any) -> None:
@@ -158,10 +164,15 @@ def test_an_unknown_setting_is_told_once(settings: Any) -> None:
     ]
 
 
+def who_deletes() -> Deleting | None:
+    return results.who_deletes(Facts(app=app, settings=django_settings, ours=conf.get()))
+
+
 CLEANUP = {"task": "celery.backend_cleanup", "schedule": crontab(minute=0)}
 PURGE = {"task": "maintenance.purge_results", "schedule": crontab(minute=0)}
 NOBODY = "Nobody deletes old results: their tables grow for ever."
 OURS = "maintenance.beat:Scheduler"
+SLOW = "Tables without an end slow every query down; two who delete lock each other out."
 
 
 @pytest.mark.parametrize(
@@ -182,9 +193,7 @@ def test_doctor_tells_who_deletes_old_results(
 ) -> None:
     configure(result_backend="django-db", beat_schedule=schedule, **given)
     assert [each for each in found() if each.id == "maintenance.W005"] == []
-    told = checks.who_deletes_results()
-    assert isinstance(told, Info)
-    assert told.msg == who
+    assert who_deletes() == Deleting(who)
 
 
 @pytest.mark.parametrize(
@@ -208,15 +217,15 @@ def test_results_that_nobody_or_two_delete_are_a_warning(
     configure: Callable[..., None], schedule: Any, given: dict[str, Any], message: str
 ) -> None:
     configure(result_backend="maintenance.results.backend:DatabaseBackend", beat_schedule=schedule, **given)
-    assert [each.msg for each in found() if each.id == "maintenance.W005"] == [message]
+    assert [each.msg for each in found() if each.id == "maintenance.W005"] == [f"{message} {SLOW}"]
 
 
 def test_a_schedule_that_rests_deletes_nothing(configure: Callable[..., None], settings: Any) -> None:
     settings.MAINTENANCE = {"SCHEDULES": {"nightly": {"ENABLED": False}}}
     configure(result_backend="django-db", beat_schedule={"nightly": PURGE}, result_expires=None)
-    assert [each.msg for each in found() if each.id == "maintenance.W005"] == [NOBODY]
+    assert [each.msg for each in found() if each.id == "maintenance.W005"] == [f"{NOBODY} {SLOW}"]
 
 
 def test_results_that_are_elsewhere_are_nobodys_business(configure: Callable[..., None]) -> None:
     configure(result_backend="cache+memory://", result_expires=None)
-    assert (found(), checks.who_deletes_results()) == ([], None)
+    assert (found(), who_deletes()) == ([], None)

@@ -7,7 +7,7 @@ from typing import Any
 from django.apps import apps
 from django.core.management.base import CommandParser
 
-from maintenance import broker, process, units
+from maintenance import broker, heartbeat, process, units
 from maintenance.beat import launch
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_app, add_json, value
@@ -44,6 +44,7 @@ class Command(BaseCommand):
             loglevel=options["loglevel"],
             lease=options["lease"],
             celery_args=options["celery_args"],
+            run_dir=heartbeat.folder(process.environment()),
         )
         if dry_run and json:
             return self.document(**launch.document(plan))

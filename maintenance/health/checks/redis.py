@@ -1,0 +1,127 @@
+"""Redis as a broker: that it drops nothing, shares nothing, and hands nothing out twice."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, ClassVar, Final
+
+from celery import Celery
+from celery.app import app_or_default
+
+from ... import caches
+from ...broker import unacked, visibility
+from ...caches import Resident
+from ...units import human_duration, human_size
+from .. import asking
+from ..base import Check, CouldNotAsk, Figure
+
+NOTHING: Final = "noeviction"
+_HELD: Final = 200
+_FULL: Final = 0.9
+
+
+@dataclass(repr=False)
+class Policy(Check):
+    """A full Redis refuses what is new instead of dropping messages."""
+
+    app: Celery = field(default_factory=app_or_default, repr=False)
+    id: ClassVar[str] = "redis.policy"
+    title: ClassVar[str] = "Redis memory"
+    needs: ClassVar[tuple[str, ...]] = ("broker",)
+    consequence: ClassVar[str] = "Once its memory is full, Redis drops keys: queues with their messages, or results."
+    cure: ClassVar[str] = "Set maxmemory-policy noeviction on the broker's server, and give caches one of their own."
+
+    def ask(self) -> Iterator[str | Figure]:
+        with asking.the_broker(self.app) as connection:
+            channel: Any = connection.default_channel
+            facts = channel.client.info("memory")
+        policy, limit, used = facts.get("maxmemory_policy"), int(facts.get("maxmemory") or 0), int(facts["used_memory"])
+        yield Figure("redis_memory_used_bytes", used)
+        yield Figure("redis_memory_limit_bytes", limit)
+        if policy is None:
+            raise CouldNotAsk("Its server does not tell maxmemory_policy.")
+        if policy != NOTHING and limit:
+            # Only keys with a time to live go then; queues have none, results do.
+            raise (self.warning if policy.startswith("volatile") else self.failed)(f"Its policy is {policy}.")
+        if limit and used > limit * _FULL:
+            raise self.warning(
+                f"{human_size(used)} of {human_size(limit)} are used.",
+                consequence="Once it is full, no task can be sent.",
+                cure="See which queue or cache grows, or give it more memory.",
+            )
+        yield f"Its policy is {policy}." if limit else "It has no limit, so nothing is dropped."
+
+
+@dataclass(repr=False)
+class Shared(Check):
+    """No cache lives in the Redis database of the broker, of results or of channel layers."""
+
+    configured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    residents: Sequence[Resident] = field(default=(), repr=False)
+    id: ClassVar[str] = "redis.shared"
+    title: ClassVar[str] = "Redis databases"
+    needs: ClassVar[tuple[str, ...]] = ("broker",)
+    consequence: ClassVar[str] = "cache.clear() is FLUSHDB: it deletes the queues too."
+    cure: ClassVar[str] = "Give the cache a database number of its own in CACHES (redis://…/1), or a server."
+
+    def ask(self) -> Iterator[str | Figure]:
+        met = []
+        for alias in self.configured:
+            try:
+                caches.plan(aliases=[alias], configured=self.configured, residents=self.residents)
+            except caches.Shared as shared:
+                met.append(shared.message.partition(": ")[0])
+        if met:
+            raise self.warning(f"{'; '.join(met)}.")
+        yield "No cache shares its database."
+
+
+@dataclass(repr=False)
+class Visibility(Check):
+    """No task runs or waits for longer than Redis leaves its message alone."""
+
+    app: Celery = field(default_factory=app_or_default, repr=False)
+    id: ClassVar[str] = "redis.visibility"
+    title: ClassVar[str] = "visibility_timeout"
+    needs: ClassVar[tuple[str, ...]] = ("broker",)
+    consequence: ClassVar[str] = "Redis hands the message out again meanwhile, and the task runs twice."
+
+    def ask(self) -> Iterator[str | Figure]:
+        allowed = visibility.timeout(self.app)
+        yield Figure("redis_visibility_timeout_seconds", allowed)
+        again = f"A message is handed out again after {_length(allowed)}"
+        for (seconds, source), verb in (
+            (visibility.longest(self.app), "may run"),
+            (visibility.longest_wait(self.app), "may wait"),
+        ):
+            if seconds >= allowed:
+                raise self.warning(
+                    f"{again}, but a task {verb} for {_length(seconds)} ({source}).", cure=_cure(seconds)
+                )
+        with asking.the_broker(self.app) as connection:
+            held = list(islice(unacked.held(self.app, connection.default_channel), _HELD))
+        now = datetime.now(UTC)
+        for each in held:
+            wait = _wait(each.message, now)
+            if wait > allowed:
+                task = (each.message.get("headers") or {}).get("task")
+                cure = f"{_cure(wait)} Better: let a schedule send what is far ahead."
+                raise self.warning(f"{again}, but a worker holds one of {task!r} for {_length(wait)}.", cure=cure)
+        yield f"It is {_length(allowed)}, and nothing is known to take longer."
+
+
+def _cure(seconds: float) -> str:
+    return f'Set CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] = {round(seconds) + 600}.'
+
+
+def _wait(message: Mapping[str, Any], now: datetime) -> float:
+    try:
+        due = datetime.fromisoformat((message.get("headers") or {})["eta"])
+    except (KeyError, TypeError, ValueError):
+        return 0.0
+    return ((due if due.tzinfo else due.replace(tzinfo=UTC)) - now).total_seconds()
+
+
+def _length(seconds: float) -> str:
+    return human_duration(round(seconds))
