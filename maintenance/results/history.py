@@ -82,10 +82,9 @@ def durations(start: datetime, *, using: str | None = None) -> list[Duration]:
     sketches: dict[str | None, Sketch] = defaultdict(Sketch)
     if connections[rows.db].vendor == "postgresql":
         ran = Epoch(F("date_done") - F("date_started"))
-        counted = rows.annotate(step=Step(ran)).values_list("task_name", "step")
-        counted = counted.annotate(runs=Count("pk"), most=Max(ran))
-        for name, step, number, most in counted:
-            sketches[name].merge(int(step), number, most)
+        counted = rows.annotate(step=Step(ran)).values_list("task_name", "step").annotate(runs=Count("pk"))
+        for name, step, number in counted:
+            sketches[name].counts[int(step)] += number
     else:
         for name, began, ended in rows.values_list("task_name", "date_started", "date_done").iterator():
             sketches[name].add((ended - began).total_seconds())

@@ -74,7 +74,7 @@ def test_a_healthy_stack(run: Run, asked: Callable[..., dict[str, Any]]) -> None
         0,
     )
     assert (given["app"], given["stack"].databases, list(given["stack"].caches), given["wait"]) == (
-        "tests", ("default",), ["default"], 120,
+        "tests", ("default",), ["default"], 119.5,
     )  # fmt: skip
 
 

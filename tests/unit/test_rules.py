@@ -110,6 +110,8 @@ def facts(**given: Any) -> Facts:
     for name, options in tasks.items():
         app.task(name=name, shared=False, **options)(nothing)
     app.finalize(auto=True)
+    for name in set(app.tasks) - set(tasks):  # those that other tests' modules share with every app
+        del app.tasks[name]
     with override_settings(MAINTENANCE=ours):
         return Facts(app=app, settings=settings, ours=conf.get(), environ=environ, procfile=procfile)
 

@@ -17,7 +17,7 @@ from ..memory import Memory
 # Of how many former backups the usual size is taken.
 _FORMER: Final = 5
 _near: Memory[catalog.Catalog] = Memory(15.0)
-_far: Memory[catalog.Catalog] = Memory(300.0)
+_far: Memory[catalog.Catalog] = Memory(300.0, at_most=900.0)
 
 
 @dataclass(repr=False)
