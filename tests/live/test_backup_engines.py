@@ -128,7 +128,8 @@ def test_two_tables_written_together_agree_in_the_backup(
     counts = []
     with Writer(live) as writer:
         for _ in range(runs):
-            before, copied = writer.written, []
+            before = writer.written
+            copied: list[int] = []
 
             def watch(stage: str, done: int, total: int | None, copied: list[int] = copied) -> None:
                 if stage == "copy":
