@@ -36,7 +36,9 @@ class Alone(Task):  # type: ignore[type-arg] # generic in its stubs only
 
     abstract = True
     acks_late = True
-    reject_on_worker_lost = True
+    # A run whose process was killed (out of memory, say) is tried again max_retries times, not for ever.
+    retry_on_worker_lost = True
+    reject_on_worker_lost = True  # where that retry cannot be sent
     tells_its_start = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -83,7 +85,9 @@ class Asked(Task):  # type: ignore[type-arg] # generic in its stubs only
 
     abstract = True
     acks_late = True
-    reject_on_worker_lost = True
+    # A run whose process was killed (out of memory, say) is tried again max_retries times, not for ever.
+    retry_on_worker_lost = True
+    reject_on_worker_lost = True  # where that retry cannot be sent
     autoretry_for = (LockHeld, OperationalError)
     max_retries = 5
     retry_backoff = 5
@@ -254,8 +258,9 @@ def _holder(task: "Task[Any, Any]") -> str:
 
 
 def _redelivered(task: "Task[Any, Any]") -> bool:
-    """Return whether an earlier run of this id, if there is one, is dead: its message came back, or nobody can tell."""
-    return bool((task.request.delivery_info or {}).get("redelivered")) or not project.tells_redelivery(task.app)
+    """Return whether an earlier run of this id, if there is one, is dead: it is tried again, or nobody can tell."""
+    again = task.request.retries or (task.request.delivery_info or {}).get("redelivered")
+    return bool(again) or not project.tells_redelivery(task.app)
 
 
 def _ttl(task: "Task[Any, Any]") -> timedelta:

@@ -7,6 +7,24 @@ from typing import Any
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ..heartbeat import Heart
+from .sign import Sign
+from .watchdog import Watchdog
+
+
+def guarded(
+    connection: BaseDatabaseWrapper,
+    *,
+    connecting: float,
+    answering: float,
+    limit: float,
+    heart: Heart | None,
+    sign: Sign | None,
+) -> Watchdog:
+    """Bound ``connection`` and return a watchdog that cuts it when a tick waits longer than it should ever answer."""
+    bound(connection, connecting=connecting, answering=answering)
+    return Watchdog(limit=limit, heart=heart, sign=sign, nudge=lambda: cut(connection), patience=answering)
+
 
 def bound(connection: BaseDatabaseWrapper, *, connecting: float, answering: float) -> None:
     """Limit how long ``connection`` waits, in seconds, where the project's OPTIONS do not.

@@ -6,14 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connections
-from django.utils.timezone import make_naive
 from django_celery_beat.models import PeriodicTask
 from kombu.utils.json import dumps, loads
 
 from .. import lease
 from ..errors import MaintenanceError
 from ..models import Dispatch
-from ..schedules import stored
+from ..schedules import moments, stored
 from ..schedules.moments import aware
 from . import due
 from .rows import Entry
@@ -65,7 +64,10 @@ def record(
         Dispatch.objects.using(using).bulk_create(
             [
                 Dispatch(
-                    task_id=made.task_id, name=made.name, due=_stored(made.due, naive), message=dumps(made.message)
+                    task_id=made.task_id,
+                    name=made.name,
+                    due=moments.stored(made.due, naive=naive),
+                    message=dumps(made.message),
                 )
                 for made in records
             ],
@@ -106,7 +108,7 @@ def _advance(choices: Sequence[Choice], naive: bool, using: str) -> None:
     sql = f"UPDATE {table} SET {columns[0]} = %s, {columns[1]} = {columns[1]} + %s WHERE id = %s"  # noqa: S608 - names of our own models, quoted
     values = [
         (
-            last_run_at.get_db_prep_save(_stored(choice.send[-1], naive), connection),
+            last_run_at.get_db_prep_save(moments.stored(choice.send[-1], naive=naive), connection),
             len(choice.send),
             choice.entry.pk,
         )
@@ -146,7 +148,3 @@ def _records(choice: Choice) -> list[Record]:
         }
         records.append(Record(due.task_id(entry.name, at), entry.name, at, message))
     return records
-
-
-def _stored(value: datetime, naive: bool) -> datetime:
-    return make_naive(value) if naive else value

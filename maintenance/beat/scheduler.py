@@ -1,8 +1,6 @@
 """The class that Celery opens: django-celery-beat's tables, sent exactly, quickly, and by one leader."""
 
 import logging
-import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,30 +8,30 @@ from celery import signals
 from django.conf import settings
 from django.db import Error, connections, router
 from django.utils import timezone
-from django_celery_beat.models import PeriodicTask, PeriodicTasks
+from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from .. import conf, heartbeat, process
 from ..schedules import unapplied
 from ..schedules.moments import aware
-from . import database, ledger
+from . import database
+from .changes import Changes
 from .choosing import Chooser
 from .entries import Entries
 from .leader import Alone, Leader
 from .ledger import NotLeading
 from .line import BrokerTrouble
 from .outbox import Outbox
+from .recording import Recorder
 from .rows import Entry
 from .sending import Sender
 from .sign import Sign
-from .watchdog import Watchdog
 
 logger = logging.getLogger("maintenance.beat")
 
 RECORDED_AT_ONCE = 500
 # Seconds.
 RETRY = 1.0
-READ_ALL_EVERY = 300
 LONGEST_PAUSE = 5
 LAST_SENDS = 1
 # For one answer of the broker.
@@ -53,31 +51,30 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         super().__init__(*args, **kwargs)
         self.max_interval: float = kwargs.get("max_interval") or self.app.conf.beat_max_loop_interval or LONGEST_PAUSE
         self._pause: float = min(self.max_interval, self._conf.lease_ttl.total_seconds() / 6)
-        self._watchdog = self._guarded()
+        self._watchdog = database.guarded(
+            connections[self._using],
+            connecting=self._leader.patience,
+            answering=max(LONGEST_WAIT, self._leader.ttl.total_seconds()),
+            limit=max(60.0, 2.0 * self.max_interval),
+            heart=_heart(),
+            sign=Sign(url) if (url := conf.get().health.ping_url) else None,
+        )
         self._entries = Entries(
             self._using, self._report, zone=self.app.timezone, cleanup=bool(self.app.conf.result_expires)
         )
-        self._chooser = Chooser(self.app, self._conf, self._entries, self._report)
         sender = Sender(self.app, patience=max(SHORTEST_WAIT, min(LONGEST_WAIT, self._leader.patience)))
         self._outbox = Outbox(sender, leader=self._leader, using=self._using, pulse=self._watchdog.pulse)
-        self._mark: datetime | None = None
-        self._read_at = float("-inf")
-        self._said = ""
-
-    def _guarded(self) -> Watchdog:
-        """Return a watchdog that also frees a tick from a database that does not answer: the lease is lost by then."""
-        connection = connections[self._using]
-        patience = max(LONGEST_WAIT, self._leader.ttl.total_seconds())
-        database.bound(connection, connecting=self._leader.patience, answering=patience)
-        environment = process.environment()
-        file = f"{heartbeat.folder(environment)}/{heartbeat.BEAT}"
-        return Watchdog(
-            limit=max(60.0, 2.0 * self.max_interval),
-            heart=heartbeat.Heart(file) if heartbeat.VARIABLE in environment else None,
-            sign=Sign(url) if (url := conf.get().health.ping_url) else None,
-            nudge=lambda: database.cut(connection),
-            patience=patience,
+        self._changes = Changes(self._entries, using=self._using)
+        self._recorder = Recorder(
+            Chooser(self.app, self._conf, self._entries, self._report),
+            entries=self._entries,
+            changes=self._changes,
+            outbox=self._outbox,
+            leader=self._leader,
+            naive=not settings.USE_TZ,
+            using=self._using,
         )
+        self._said = ""
 
     def setup_schedule(self) -> None:
         """Write nothing: the tables are sync_schedules' and the admin's. Watch once beat has started."""
@@ -149,20 +146,15 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         if not went_on:
             self._begin()
         self._led = True
-        self._notice_changes(now)
+        self._changes.notice(now=now)
         if not (self._broker_answers() and self._send()):
             return RETRY
-        while entries := self._entries.pop_due(now=now, most=RECORDED_AT_ONCE):
+        while self._recorder.record_due(now=now, most=RECORDED_AT_ONCE):
             self._watchdog.pulse()
-            try:
-                self._dispatch(entries, now)
-            finally:
-                for entry in entries:
-                    self._entries.push(entry)
             if not self._send():
                 return RETRY
             # Much may be due, and what a person edits or disables meanwhile counts at once.
-            self._notice_changes(now)
+            self._changes.notice(now=now)
         coming = self._entries.next_due()
         if coming is None:
             return self._pause
@@ -177,45 +169,10 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
 
     def _begin(self) -> None:
         """Begin to lead: nothing that was read before counts, and what a former leader left is sent first."""
-        self._mark, self._read_at = None, float("-inf")
+        self._changes.distrust()
         count = self._outbox.load()
         left = f", {count} recorded and to be sent again" if count else ""
         self._say(f"Leading as {self._leader.holder!r}{left}.")
-
-    def _notice_changes(self, now: datetime) -> None:
-        mark = PeriodicTasks.objects.using(self._using).values_list("last_update", flat=True).filter(ident=1).first()
-        if mark == self._mark and time.monotonic() - self._read_at < READ_ALL_EVERY:
-            return
-        changed = self._entries.refresh(now=now)
-        self._mark, self._read_at = mark, time.monotonic()
-        if changed:
-            logger.info("%d changed, %d entries enabled.", changed, len(self._entries.by_pk))
-
-    def _dispatch(self, entries: Sequence[Entry], now: datetime) -> None:
-        """Decide what is sent of ``entries``, and record it. Raises NotLeading, DatabaseError."""
-        chosen = self._chooser.choose(entries, now=now)
-        if chosen.ended:
-            ledger.disable([entry.pk for entry in chosen.ended], using=self._using)
-        for entry in chosen.ended:
-            self._entries.drop(entry)
-        if not chosen.choices:
-            return
-        recorded = ledger.record(
-            chosen.choices,
-            fence=self._leader.fence,
-            patience=self._leader.patience,
-            naive=not settings.USE_TZ,
-            using=self._using,
-        )
-        self._outbox.waiting.extend(recorded.records)
-        for entry in recorded.stale:
-            self._entries.drop(entry)
-            self._read_at = float("-inf")
-        for choice in chosen.choices:
-            if choice.entry.one_off:
-                self._entries.drop(choice.entry)
-            else:
-                self._chooser.go_on(choice.entry, choice.send[-1], recorded=True)
 
     def _broker_answers(self) -> bool:
         """Return whether the broker can be reached. While it cannot, nothing is recorded: it becomes late instead."""
@@ -255,3 +212,10 @@ class UnleasedScheduler(Scheduler):
     """The same without a lease (run_beat --no-lease): two of these send everything twice."""
 
     leader_class = Alone
+
+
+def _heart() -> heartbeat.Heart | None:
+    environment = process.environment()
+    if heartbeat.VARIABLE not in environment:
+        return None
+    return heartbeat.Heart(f"{heartbeat.folder(environment)}/{heartbeat.BEAT}")

@@ -1,6 +1,6 @@
 """Which checks a project needs: those of what it has."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ class Stack:
 
     databases: Sequence[str] = ("default",)
     caches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    residents: Sequence[Resident] = ()
+    residents: Callable[[], Sequence[Resident]] = tuple
     """Who lives in Redis beside the caches."""
     has_beat: bool = False
     lease_ttl: timedelta = timedelta(seconds=15)

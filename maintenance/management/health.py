@@ -30,7 +30,7 @@ def stack(app: Celery) -> Stack:
     return Stack(
         databases=tuple(connections),
         caches=settings.CACHES,
-        residents=[each for each in caches.residents(app, settings=settings) if not each.alias],
+        residents=lambda: caches.residents(app, settings=settings),
         has_beat=apps.is_installed("django_celery_beat"),
         lease_ttl=given.beat.lease_ttl,
         extras=given.schedules,

@@ -18,7 +18,7 @@ from . import listing, tables
 from .stats import Epoch, Sketch, Step
 
 # PostgreSQL counts them; elsewhere each row passes through Python, be it SQLite's own functions.
-_MOST: Final = {"postgresql": 200_000, "sqlite": 20_000, "mysql": 50_000}
+_MOST: Final = {"postgresql": 100_000, "sqlite": 20_000, "mysql": 50_000}
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,9 @@ def durations(start: datetime, *, using: str | None = None) -> list[Duration]:
     sketches: dict[str | None, Sketch] = defaultdict(Sketch)
     if connections[rows.db].vendor == "postgresql":
         ran = Epoch(F("date_done") - F("date_started"))
-        counted = rows.annotate(step=Step(ran)).values_list("task_name", "step")
-        counted = counted.annotate(runs=Count("pk"), most=Max(ran))
-        for name, step, number, most in counted:
-            sketches[name].merge(int(step), number, most)
+        counted = rows.annotate(step=Step(ran)).values_list("task_name", "step").annotate(runs=Count("pk"))
+        for name, step, number in counted:
+            sketches[name].counts[int(step)] += number
     else:
         for name, began, ended in rows.values_list("task_name", "date_started", "date_done").iterator():
             sketches[name].add((ended - began).total_seconds())

@@ -1,7 +1,5 @@
 """Backups of the servers on their way back: everything as it was, or nothing touched."""
 
-import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -20,7 +18,7 @@ from maintenance.backups.errors import Damaged, DatabaseBusy, NameTaken, Privile
 from maintenance.backups.manifest import Manifest
 from maintenance.backups.shelves import Place
 from maintenance.backups.sidecars import Entry, Verified
-from tests.databases import Live, configured, run
+from tests.databases import Live, configured, content, run
 
 TTL = timedelta(minutes=5)
 POSTGRESQL = """
@@ -156,19 +154,6 @@ def change(live: Live) -> None:
     connection = live.connect()
     run(connection, *CHANGES[live.engine])
     connection.close()
-
-
-def content(live: Any, name: str = "") -> str:
-    """Return the whole database as its own dump program writes it."""
-    if live.engine == "postgresql":
-        tool = Path(live.server.psql).with_name("pg_dump")
-        args = [tool, "-h", "127.0.0.1", "-p", str(live.server.port), "-U", "postgres", name or live.name]
-    else:
-        flags = ["--skip-dump-date", "--routines", "--events", "--triggers", "--hex-blob", "--order-by-primary"]
-        args = ["mariadb-dump", "--no-defaults", f"--socket={live.server.socket}", "-uroot", *flags, name or live.name]
-    dump = subprocess.run(args, check=True, capture_output=True, text=True).stdout
-    lines = (line for line in dump.splitlines() if line and not line.startswith(("--", "\\restrict", "\\unrestrict")))
-    return "\n".join(lines)
 
 
 def ask(live: Any, query: str) -> list[Any]:
@@ -338,18 +323,19 @@ class Killed(BaseException):
 
 
 # Every statement is a place to be killed at; the short form takes some of them.
-STRIDE = 1 if os.environ.get("SOAK") == "1" else 5
-
-
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("live", ["mysql"], indirect=True)
-def test_a_killed_swap_is_reverted_or_finished(live: Any, where: Destination, monkeypatch: Any) -> None:
+def test_a_killed_swap_is_reverted_or_finished(
+    live: Any, where: Destination, monkeypatch: pytest.MonkeyPatch, stride: int
+) -> None:
     fill(live)
     before, backup = content(live), back_up(where)
     there = databases(live)
     change(live)
     changed, dump = content(live), back_up(where)
     outcomes = []
-    for step in count(0, STRIDE):
+    for step in count(0, stride):
         if not killed_after(step, lambda: put_back(where, backup), monkeypatch):
             break
         said = restore.recover("archive")

@@ -35,11 +35,12 @@ def states(project: Project, *args: str) -> tuple[dict[str, str], int, dict[str,
 
 
 def test_a_running_stack_is_well_and_doctor_leaves_nothing_behind(project: Project) -> None:
-    args = ["-A", "opsproject", "worker", "-P", "threads", "-c", "1", "-l", "INFO", "-Q", "default", "-n", "one@test"]
+    args = ["-A", "opsproject", "worker", "-P", "threads", "-c", "1", "-l", "INFO", "-n", "one@test"]
     worker = project.spawn([sys.executable, "-m", "celery", *args])
     worker.wait_for_line("one@test ready")
     found, code, document = states(project, "--wait=20s")
-    assert (set(found.values()), code, document["healthy"]) == ({"ok"}, 0, True), document
+    ill = {title: state for title, state in found.items() if state != "ok"}
+    assert (ill, code, document["healthy"]) == ({"schedules as declared": "warning"}, 0, True), document
     messages = {check["title"]: check["message"] for check in document["checks"]}
     assert messages["workers"] == "one@test answers."
     assert messages["round trip"].startswith("opsproject.celery.debug_task was done in ")
