@@ -85,7 +85,7 @@ OUTCOMES: dict[str, dict[int, str]] = {
         69: "there is no server program, or it ended by itself",
         73: "the folder cannot be written, or others could enter it",
     },
-    "run_flower": {},
+    "run_flower": {4: "it would be open to other machines without a password", 73: "its folder cannot be written"},
     "run_schedule": {
         1: "with --wait: the task failed; or the schedule's arguments are no JSON",
         69: "the broker or the database is unavailable, or with --wait the project keeps no results",

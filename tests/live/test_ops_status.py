@@ -39,17 +39,17 @@ def test_a_running_stack_on_one_screen(project: Project) -> None:
     project.start("run_beat").wait_for_line("Standing by")
     found = shown(project)
     assert list(found) == ["Workers", "Queues", "Beat", "Schedules", "Failures", "Backups", "Results"], found
-    assert re.fullmatch(r"one@test  threads × 3  \d active  \d+ done  up \d+m?\d*s", found["Workers"][0]), found
+    assert re.fullmatch(r"one@test  threads × 3  \d active  \d+ done  up \S+", found["Workers"][0]), found
     assert found["Queues"][0] == "default  0 waiting  1 worker"
     assert re.fullmatch(r"heavy_tasks  \d+ waiting.*  0 workers", found["Queues"][1])
     host = re.escape(socket.gethostname())
-    assert re.fullmatch(rf"{host}:\d+ leads for \d+s", found["Beat"][0])
+    assert re.fullmatch(rf"{host}:\d+ leads for \S+", found["Beat"][0])
     assert found["Beat"][1:] == [f"celerybeat@{socket.gethostname()} stands by"]
     assert len(found["Schedules"]) == 5
     assert all(re.fullmatch(r"\S+  (in \d+\S*|now)", line) for line in found["Schedules"]), found
-    assert re.fullmatch(r"shop\.pay  \d+s ago  ValueError: no such order", found["Failures"][0])
-    assert re.fullmatch(r"default in backups  \d+s ago, [\d.]+ kB  never verified", found["Backups"][0], re.IGNORECASE)
-    assert re.fullmatch(r"[\d.]+ [KM]B \(the whole database\), the newest \d+s ago", found["Results"][0])
+    assert re.fullmatch(r"shop\.pay  \S+ ago  ValueError: no such order", found["Failures"][0])
+    assert re.fullmatch(r"default in backups  \S+ ago, [\d.]+ kB  never verified", found["Backups"][0], re.IGNORECASE)
+    assert re.fullmatch(r"[\d.]+ [KM]B \(the whole database\), the newest \S+ ago", found["Results"][0])
 
     done = project.manage("ops_status", "--json")
     document = json.loads(done.stdout)
@@ -75,7 +75,7 @@ def test_what_is_silent_is_said_and_the_rest_is_shown(project: Project, kind: st
 
 def test_watch_refreshes_and_ends_cleanly_at_ctrl_c(project: Project) -> None:
     watching = project.start("ops_status", "--watch=1s")
-    watching.wait_for_line(r"every 1s; Ctrl-C ends")
+    watching.wait_for_line(r"every 1s; Ctrl-C ends", seconds=90)
     wait_for(lambda: watching.output.count("Ctrl-C ends") >= 2 or watching.popen.poll() is not None, seconds=60)
     watching.send(signal.SIGINT)
     assert watching.wait() == 0, watching.output

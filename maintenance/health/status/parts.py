@@ -15,13 +15,14 @@ from django.db.models.functions import Now
 from ... import broker, results, space
 from ...backups import shelves
 from ...backups.destination import Destination
-from ...backups.manifest import DATABASE
+from ...backups.names import DATABASE
 from ...broker.waiting import waiting
 from ...models import Lease
 from ...results import listing as results_listing
 from .. import asking
 from ..base import OK, Check, Figure
 from ..checks import Broker
+from ..checks.limits import answers
 from ..checks.workers import consumed
 from ..runner import FAILED, Finding, look
 
@@ -59,9 +60,7 @@ class Workers(Part):
     needs: ClassVar[tuple[str, ...]] = ("broker",)
 
     def rows(self) -> Rows:
-        with asking.the_broker(self.app) as connection:
-            stats = self._all("stats", connection)
-            active = self._all("active", connection)
+        stats, active = (answers(self.app, question, self.wait) for question in ("stats", "active"))
         return [
             {
                 "name": name,
@@ -74,12 +73,6 @@ class Workers(Part):
             }
             for name, found in sorted(stats.items())
         ]
-
-    def _all(self, question: str, connection: Any) -> dict[str, Any]:
-        control: Any = self.app.control
-        replies = control.broadcast(question, reply=True, timeout=self.wait, connection=connection) or ()
-        # A beat answers with an error what it does not know.
-        return {name: found for reply in replies for name, found in reply.items() if not name.startswith("celerybeat@")}
 
 
 @dataclass(repr=False)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, TextIO, cast
 
@@ -50,14 +51,15 @@ class Command(BaseCommand):
     def watch(self, app: Celery, *, every: float, no_color: bool) -> None:
         """Show it in place until Ctrl-C, which is how one leaves: status 0."""
         console = Console(file=cast(TextIO, self.stdout), no_color=no_color or None, highlight=False)
-        try:
-            with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
-                while True:
-                    head = f"{timezone.localtime():%H:%M:%S}, every {units.human_duration(every)}; Ctrl-C ends"
-                    live.update(Text("\n".join([head, "", *text(ask(app))])), refresh=True)
-                    time.sleep(every)
-        except KeyboardInterrupt:
-            return
+        with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
+            while True:
+                head = f"{timezone.localtime():%H:%M:%S}, every {units.human_duration(every)}; Ctrl-C ends"
+                lines = "\n".join([head, "", *text(ask(app))])
+                if console.is_terminal:
+                    live.update(Text(lines), refresh=True)
+                else:
+                    self.answer(lines)
+                time.sleep(every)
 
 
 def ask(app: Celery) -> Sequence[Any]:
