@@ -119,9 +119,10 @@ def main() -> None:
             print(f"{describe()}; PostgreSQL, {given.schedules:,} schedules, {given.results:,} results")
             for query in ("", f"?p={given.schedules // 20}", "?q=schedule9"):
                 found = measure(query, given.times)
+                times = f"{found['median']:.2f} s (most {found['most']:.2f} s, first {found['first']:.2f} s)"
                 print(
-                    f"{query or 'first page':<14} {found['median']:.2f} s "
-                    f"(most {found['most']:.2f} s, first {found['first']:.2f} s), {found['queries']} queries in {found['in_queries']:.2f} s, {found['bytes'] / 1000:.0f} kB",
+                    f"{query or 'first page':<14} {times}, "
+                    f"{found['queries']} queries in {found['in_queries']:.2f} s, {found['bytes'] / 1000:.0f} kB",
                     flush=True,
                 )
                 if given.verbose:
