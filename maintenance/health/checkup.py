@@ -53,6 +53,7 @@ def checks(app: Celery, *, stack: Stack, health: Health, wait: float = 0.5, roun
     if results.are_stored(app):
         found += [all_checks.Backlog(stack.kept, stack.expires)]
         found += [all_checks.Failures(health.failure_rate, health.failure_minimum)]
+        found += [all_checks.Runs()] if stack.has_beat else []
     return [*found, *_backups(stack, health), *_machine(stack, health)]
 
 

@@ -88,7 +88,8 @@ def tags() -> set[str]:
 def ask(app: Celery, *, tags: Collection[str], wait: float) -> list[Finding]:
     """Return what the live checks of ``tags`` (none: all) find."""
     # Workers are asked once the broker has answered: they get what is likely to be left.
-    checks = health.checks(app, wait=max(wait / 2, wait - 0.5), round_trip=True)
+    patience = max(wait / 2, wait - 0.5)
+    checks = [*health.checks(app, wait=patience, round_trip=True), *health.doctors(app, wait=min(1.0, patience))]
     wanted = [check for check in checks if not tags or tag_of(check) in tags]
     return runner.look(wanted, deadline=wait, secrets=health.secrets(app))
 
@@ -109,7 +110,7 @@ def of_settings(app: Celery, *, tags: Collection[str], deploy: bool) -> list[Fin
     who = nothing_found(len(looked), with_checks=not tags or SETTINGS in tags)
     nothing = [] if found else [Finding(SETTINGS, SETTINGS, OK, who)]
     deleting = who_deletes(known) if not tags or "results" in tags else None
-    told = [Finding("old-results", "old results", OK, deleting.fact)] if deleting and not deleting.cure else []
+    told = [Finding("results.deleted", "who deletes", OK, deleting.fact)] if deleting and not deleting.cure else []
     return [*found, *nothing, *told]
 
 
