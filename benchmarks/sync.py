@@ -55,14 +55,15 @@ def ours(wanted: dict[str, Any]) -> Callable[[], None]:
     """Return what sync_schedules does: parse, read, compare, write."""
     from celery import current_app
 
-    from maintenance.schedules import apply, gather, plan, stored
+    from maintenance.schedules import apply, gather, stored
+    from maintenance.schedules.diff import diff
 
     def run() -> None:
         current_app.conf.beat_schedule = wanted
         declaration = gather.read(current_app._get_current_object(), extras={})  # type: ignore[attr-defined]
         assert not declaration.errors, declaration.errors[:3]
         tables = stored.read(using="default")
-        apply.apply(plan.diff(declaration.entries, tables), stored=tables, using="default", now=timezone.now())
+        apply.apply(diff(declaration.entries, tables), stored=tables, using="default", now=timezone.now())
 
     return run
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from . import caches as caches_verb
 from . import conf, files, lease, monitoring, project, results, runs, sessions, space
-from .backups import catalog, create, drill, prune, shelves
+from .backups import catalog, create, drill, prune, several, shelves
 from .batches import Pace
 from .errors import AlreadyDone, LockHeld, Unavailable
 from .management import alerts, emptied
@@ -134,7 +134,7 @@ def clear_cache(self: "Task[Any, Any]", expired: bool = False) -> Answer:
 def backup(self: "Task[Any, Any]") -> Answer:
     """Back up the databases of BACKUPS.DATABASES, and remove what exceeds BACKUPS.KEEP_LAST of each."""
     how, holder, ttl = planning.how(), _holder(self), _ttl(self)
-    made = create.create_each(
+    made = several.each(
         conf.get().backups.databases,
         lambda alias: create.plan(alias=alias, **how),
         lambda plan: create.create(plan, holder=holder, ttl=ttl, clock=timezone.now),
@@ -146,7 +146,7 @@ def backup(self: "Task[Any, Any]") -> Answer:
 def backup_media(self: "Task[Any, Any]") -> Answer:
     """Back up the files of the storages in BACKUPS.MEDIA, and remove what the rules of BACKUPS do not keep."""
     how, holder, ttl = {**planning.how(), "exclude": ()}, _holder(self), _ttl(self)
-    made = create.create_each(
+    made = several.each(
         conf.get().backups.media,
         lambda name: planning.media_plan(name, **how),
         lambda plan: create.create(plan, holder=holder, ttl=ttl, clock=timezone.now),

@@ -219,6 +219,7 @@ CELERY_TASK_ROUTES = {
     "maintenance.backup": {"queue": "heavy_tasks"},
     "maintenance.backup_media": {"queue": "heavy_tasks"},
     "maintenance.verify_backup": {"queue": "heavy_tasks"},
+    "maintenance.verify_one_backup": {"queue": "heavy_tasks"},
     "maintenance.purge_results": {"queue": "heavy_tasks"},
     "maintenance.clear_sessions": {"queue": "heavy_tasks"},
     "maintenance.clear_files": {"queue": "heavy_tasks"},

@@ -42,6 +42,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
     """A DatabaseScheduler that writes no settings entries and sends every due time once, whichever beat leads."""
 
     leader_class: type[Leader] = Leader
+    keeps_its_heartbeat = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._busy = self._closed = self._led = False

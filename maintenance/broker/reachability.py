@@ -29,11 +29,11 @@ def wait(app: Celery, *, seconds: float, say: Callable[[str], None] = lambda lin
         reason = unreachable(app)
         if reason is None:
             return
-        if time.monotonic() >= deadline:
-            raise BrokerUnreachable(url=masked(app.conf.broker_read_url or app.conf.broker_url), reason=reason)
-        if not told:
+        if seconds and not told:
             say(f"Waiting up to {seconds:g}s for the broker at {masked(app.conf.broker_url)} ({reason}).")
             told = True
+        if time.monotonic() >= deadline:
+            raise BrokerUnreachable(url=masked(app.conf.broker_read_url or app.conf.broker_url), reason=reason)
         time.sleep(min(0.5, max(0.0, deadline - time.monotonic())))
 
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.utils import DatabaseError, OperationalError
 
 from maintenance.errors import MaintenanceError, NotConfirmed
@@ -32,6 +33,13 @@ def value(read: Callable[[str], Value]) -> Callable[[str], Value]:
 def add_app(parser: argparse._ActionsContainer) -> None:
     """Add -A: the Celery app, by its name."""
     parser.add_argument("-A", "--app", help="Celery app, as for celery -A (default: found by itself)")
+
+
+def add_database(parser: argparse._ActionsContainer, *, default: str | None = DEFAULT_DB_ALIAS) -> None:
+    """Add --database; ``default`` None stands for where the router writes results."""
+    aliases = tuple(connections)
+    what = "alias of DATABASES" if default else "alias of DATABASES (default: where results are written)"
+    parser.add_argument("--database", default=default, choices=aliases, help=what)
 
 
 def add_json(parser: argparse._ActionsContainer, what: str = "print one JSON document") -> None:

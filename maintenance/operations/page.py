@@ -85,7 +85,7 @@ def _results(now: datetime) -> dict[str, Any]:
     latest = listing.select(since=begun)
     failures = listing.select(since=begun, failed=True)
     return {
-        "failed_today": history.failed(now - _DAY),
+        "failed_today": history.failed(now - _DAY, most=tiles.MOST_FAILURES),
         "hours": charts.columns(hours, start=start, now=now),
         "durations": charts.rows(durations),
         "counted_since": start if start - begun > _CHARTS_STAY else None,

@@ -8,6 +8,8 @@ from ..health.base import Figure
 from ..health.runner import FAILED, OK, UNKNOWN, WARNING, Answer, Finding
 from ..units import counted, human_duration
 
+MOST_FAILURES: Final = 1000
+"""More are not counted."""
 WORDS: Final = {OK: "OK", WARNING: "Warning", FAILED: "Failed", UNKNOWN: "Could not ask"}
 _WORST: Final = (FAILED, UNKNOWN, WARNING, OK)
 
@@ -96,10 +98,11 @@ def _proof(figures: Sequence[Figure], tile: Tile) -> tuple[str, ...]:
 
 
 def _failures(number: int, findings: Sequence[Finding]) -> Tile:
+    figure = str(number) if number < MOST_FAILURES else f"{number:,} or more"
     if findings:
-        return _tile("failures", "Failures in 24 h", findings, str(number))
+        return _tile("failures", "Failures in 24 h", findings, figure)
     words = (counted(number, "run") + " failed.",)
-    return Tile("failures", "Failures in 24 h", WARNING if number else OK, str(number), words)
+    return Tile("failures", "Failures in 24 h", WARNING if number else OK, figure, words)
 
 
 def _tile(id: str, title: str, findings: Sequence[Finding], figure: str) -> Tile:

@@ -18,7 +18,7 @@ from . import listing, tables
 from .stats import Epoch, Sketch, Step
 
 # PostgreSQL counts them; elsewhere each row passes through Python, be it SQLite's own functions.
-_MOST: Final = {"postgresql": 100_000, "sqlite": 20_000, "mysql": 50_000}
+_MOST: Final = {"postgresql": 200_000, "sqlite": 20_000, "mysql": 50_000}
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ def durations(start: datetime, *, using: str | None = None) -> list[Duration]:
     rows = tables.tables(using).tasks.filter(date_done__gte=start, status__in=READY_STATES, date_started__isnull=False)
     sketches: dict[str | None, Sketch] = defaultdict(Sketch)
     if connections[rows.db].vendor == "postgresql":
-        ran = Epoch(F("date_done") - F("date_started"))
-        counted = rows.annotate(step=Step(ran)).values_list("task_name", "step").annotate(runs=Count("pk"))
-        for name, step, number in counted:
-            sketches[name].counts[int(step)] += number
+        ran = Step(Epoch(F("date_done") - F("date_started")))
+        counted = rows.annotate(step=ran).values_list("task_name", "step")
+        for name, step, number in counted.annotate(runs=Count("pk")):
+            sketches[name].merge(step, number)
     else:
         for name, began, ended in rows.values_list("task_name", "date_started", "date_done").iterator():
             sketches[name].add((ended - began).total_seconds())
@@ -92,9 +92,10 @@ def durations(start: datetime, *, using: str | None = None) -> list[Duration]:
     return sorted(found, key=lambda duration: (-duration.p95, duration.task or ""))
 
 
-def failed(start: datetime, *, using: str | None = None) -> int:
-    """Return how many runs failed since ``start``."""
-    return int(tables.tables(using).tasks.filter(date_done__gte=start, status=FAILURE).count())
+def failed(start: datetime, *, most: int, using: str | None = None) -> int:
+    """Return how many runs failed since ``start``; the count ends at ``most``."""
+    rows = tables.tables(using).tasks.filter(date_done__gte=start, status=FAILURE)
+    return int(rows.order_by("-date_done")[:most].count())
 
 
 def runs(schedules: Collection[str], *, start: datetime, using: str | None = None) -> list[Run]:

@@ -86,7 +86,12 @@ class Sketch:
     counts: Counter[int] = field(default_factory=Counter)
 
     def add(self, seconds: float) -> None:
-        self.counts[round(math.log(max(seconds, _SHORTEST)) / _STEP)] += 1
+        self.merge(round(math.log(max(seconds, _SHORTEST)) / _STEP), 1)
+
+    def merge(self, step: float, number: int) -> None:
+        """Count so many at a place of the scale; an infinite one is none."""
+        if math.isfinite(step):
+            self.counts[int(step)] += number
 
     def times(self) -> Times:
         return Times(self._at(0.5), self._at(0.95), self._at(1)) if self.counts else Times(None, None, None)
@@ -132,13 +137,11 @@ def _counted(rows: QuerySet[Any]) -> dict[str | None, _Tally]:
         if status != RETRY:
             tally.runs += number
             tally.failures += number if status == FAILURE else 0
-            if math.isfinite(step):
-                tally.ran.counts[int(step)] += number
+            tally.ran.merge(step, number)
     waited = Step(Epoch("date_started") - _Number("meta", key=READY))
     known = rows.filter(date_started__isnull=False, status__in=READY_STATES).annotate(step=waited)
     for name, step, number in known.values_list("task_name", "step").annotate(number=Count("pk")):
-        if math.isfinite(step):
-            tallies[name].waited.counts[int(step)] += number
+        tallies[name].waited.merge(step, number)
     return tallies
 
 

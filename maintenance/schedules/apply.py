@@ -14,7 +14,8 @@ from ..models import ManagedSchedule
 from . import moments
 from .entries import EXTRAS, Entry
 from .plan import Plan
-from .stored import MADE, Record, Stored, timings_of
+from .stored import MADE, Record, Stored
+from .timing_rows import timings_of
 from .timings import MODELS, Timing
 
 

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
-from celery.schedules import ParseException
 from django.db.models import Q
-from django_celery_beat.models import SOLAR_SCHEDULES, PeriodicTask
+from django_celery_beat.models import PeriodicTask
 
 from ..models import ManagedSchedule
-from . import spellings
 from .entries import EXTRAS, MARKED, OPTIONAL, Entry, canonical, recanonical
 from .moments import aware
-from .timings import CRONTAB_FIELDS, MODELS, Clocked, Interval, Solar, Timing, Unreadable
+from .timing_rows import by_key, keys_of
+from .timings import MODELS, Timing, Unreadable
 
 Values = tuple[Any, ...]
 Given = TypeVar("Given")
@@ -110,15 +109,15 @@ def read(*, using: str, names: Collection[str] | None = None) -> Stored:
     managed = {row[0]: row for row in kept.values_list("name", "fingerprint", *EXTRAS)}
     tasks = PeriodicTask.objects.using(using).filter(wanted)
     raw = {row[0]: row for row in tasks.values_list(*_COLUMNS).order_by("pk")}
-    by_key = {
-        kind: _timings(kind, using, keys=None if names is None else {row[column] for row in raw.values()} - {None})
+    timings = {
+        kind: by_key(kind, using=using, keys=None if names is None else {row[column] for row in raw.values()} - {None})
         for column, kind in enumerate(MODELS, start=-len(MODELS))
     }
 
     def timing_of(row: Values) -> Timing:
         for kind, key in zip(MODELS, row[-len(MODELS) :], strict=True):
             if key is not None:
-                return by_key[kind].get(key, _NONE)
+                return timings[kind].get(key, _NONE)
         return _NONE
 
     def mark(name: str, record: Values) -> Mark:
@@ -128,7 +127,7 @@ def read(*, using: str, names: Collection[str] | None = None) -> Stored:
 
     rows = Lazily(raw, lambda name, row: Row(row[1], _entry(row, timing_of(row), managed.get(name))))
     marks = Lazily({name: record for name, record in managed.items() if name in raw}, mark)
-    found = {(kind, pk): timing for kind, timings in by_key.items() for pk, timing in timings.items()}
+    found = {(kind, pk): timing for kind, by_pk in timings.items() for pk, timing in by_pk.items()}
     return Stored(rows, keys_of(found), _owned(managed, using), marks)
 
 
@@ -163,16 +162,6 @@ def misplaced(zones: Mapping[str, str], *, using: str) -> list[str]:
     ]
 
 
-def timings_of(kinds: set[str], *, using: str) -> dict[Timing, int]:
-    """Return the schedule rows of ``kinds`` by meaning: one query a kind."""
-    return keys_of({(kind, pk): timing for kind in kinds for pk, timing in _timings(kind, using).items()})
-
-
-def keys_of(found: Mapping[tuple[str, int], Timing]) -> dict[Timing, int]:
-    """Return {timing: key}; of several rows with one meaning the oldest."""
-    return {timing: pk for (_, pk), timing in sorted(found.items(), key=lambda item: item[0], reverse=True)}
-
-
 def _entry(row: Values, timing: Timing, managed: Values | None) -> Entry:
     columns: dict[str, Any] = dict(zip(_COLUMNS[: -len(MODELS)], row[: -len(MODELS)], strict=True))
     del columns["pk"]
@@ -183,39 +172,3 @@ def _entry(row: Values, timing: Timing, managed: Values | None) -> Entry:
         columns |= dict(zip(EXTRAS, managed[2:], strict=True))
         columns["options"] = canonical(columns["options"] or {})
     return Entry(timing=timing, **columns)
-
-
-def _timings(kind: str, using: str, *, keys: Collection[int] | None = None) -> dict[int, Timing]:
-    rows = MODELS[kind].objects.using(using).values().order_by("pk")
-    if keys is not None:
-        rows = rows.filter(pk__in=keys)
-    return {row["id"]: _READERS[kind](row) for row in rows}
-
-
-def _interval(row: Mapping[str, Any]) -> Timing:
-    try:
-        length = timedelta(**{row["period"]: row["every"]})
-    except (TypeError, OverflowError):
-        return Unreadable(f"interval {row['every']} {row['period']}")
-    return Interval(length // timedelta(microseconds=1))
-
-
-def _crontab(row: Mapping[str, Any]) -> Timing:
-    try:
-        return spellings.from_texts(*(row[name] for name in CRONTAB_FIELDS), zone=str(row["timezone"]))
-    except (ParseException, ValueError, TypeError):
-        return Unreadable("crontab " + " ".join(row[name] for name in CRONTAB_FIELDS))
-
-
-def _solar(row: Mapping[str, Any]) -> Timing:
-    if row["event"] not in dict(SOLAR_SCHEDULES) or abs(row["latitude"]) > 90 or abs(row["longitude"]) > 180:
-        return Unreadable(f"solar {row['event']} at {row['latitude']}, {row['longitude']}")
-    return Solar(row["event"], spellings.degrees(row["latitude"]), spellings.degrees(row["longitude"]))
-
-
-def _clocked(row: Mapping[str, Any]) -> Timing:
-    at = aware(row["clocked_time"])
-    return Clocked(at) if at else Unreadable("clocked without a time")
-
-
-_READERS = {"interval": _interval, "crontab": _crontab, "solar": _solar, "clocked": _clocked}

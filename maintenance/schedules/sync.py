@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from .. import lease
 from ..errors import MaintenanceError
-from . import apply, plan, select, stored
+from . import apply, select, stored
 from .declared import Declaration
+from .diff import diff
 from .plan import OnConflict, Plan, Prune
 from .stored import Stored
 
@@ -48,7 +49,7 @@ def look(declaration: Declaration, wishes: Wishes, *, using: str) -> Look:
         return Look(declaration, wishes)
     tables = stored.read(using=using)
     select.known(wishes.only, among=[*(entry.name for entry in declaration.entries), *tables.rows, *tables.owned])
-    chosen = plan.diff(
+    chosen = diff(
         declaration.entries,
         tables,
         prune=wishes.prune,

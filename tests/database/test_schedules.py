@@ -28,7 +28,8 @@ from maintenance.beat.scheduler import Scheduler
 from maintenance.beat.sending import Sender
 from maintenance.conf import Schedule
 from maintenance.models import ManagedSchedule
-from maintenance.schedules import apply, declared, listing, plan, reset, select, spellings, stored
+from maintenance.schedules import apply, declared, listing, reset, select, spellings, stored
+from maintenance.schedules.diff import diff
 from maintenance.schedules.plan import Plan
 from tests.celery import app
 
@@ -48,7 +49,7 @@ def sync(
     declaration = declared.parse(entries, zone=ZoneInfo(zone), tasks={"app.add"}, extras=extras)
     assert declaration.errors == ()
     tables = stored.read(using="default")
-    chosen = plan.diff(declaration.entries, tables, **how)
+    chosen = diff(declaration.entries, tables, **how)
     apply.apply(chosen, stored=tables, using="default", now=now)
     return chosen
 
@@ -139,13 +140,13 @@ def test_the_quick_look_finds_what_the_long_one_finds() -> None:
                 rows = model._default_manager.filter(name=name)
                 rows.update(**changes)
                 tables = stored.read(using="default")
-                quick = plan.diff(declaration.entries, tables)
-                assert quick == plan.diff(declaration.entries, replace(tables, marks={}))
+                quick = diff(declaration.entries, tables)
+                assert quick == diff(declaration.entries, replace(tables, marks={}))
                 transaction.set_rollback(True)
     tables = stored.read(using="default")
     for entry in declaration.entries:
         for changed in (replace(entry, args="[7]"), replace(entry, description="new"), replace(entry, start_time=NOW)):
-            assert len(plan.diff([changed], tables, only=[entry.name]).update) == 1
+            assert len(diff([changed], tables, only=[entry.name]).update) == 1
 
 
 def test_a_bulk_change_takes_the_same_queries_for_few_and_many_and_marks_once(
@@ -411,7 +412,7 @@ def test_with_an_error_nothing_is_written() -> None:
     sync({"it": add()})
     tables = stored.read(using="default")
     declaration = declared.parse({"new": add(schedule=5), "it": add(args=[1])}, zone=ZoneInfo("UTC"), tasks={"app.add"})
-    chosen = plan.diff(declaration.entries, tables)
+    chosen = diff(declaration.entries, tables)
     PeriodicTask.objects.create(name="new", task="a", interval=IntervalSchedule.objects.get())  # somebody was quicker
     before = list(PeriodicTask.objects.order_by("pk").values())
     with pytest.raises(IntegrityError), transaction.atomic():

@@ -58,6 +58,15 @@ SELECT v.* FROM generate_series(1, 50), (VALUES
     (E'😀 \\u2028 ü \\\\N', '\\x5c', 'infinity', 0, '''', '[]', NULL, NULL, '')) v;
 REFRESH MATERIALIZED VIEW counted;
 SELECT lo_from_bytea(4242, '\\x0102');
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'db.example.com');
+CREATE USER MAPPING FOR PUBLIC SERVER elsewhere OPTIONS (user 'guest');
+CREATE FOREIGN TABLE far (id int) SERVER elsewhere;
+CREATE FOREIGN DATA WRAPPER own_wrapper;
+CREATE PUBLICATION news FOR TABLE entry;
+CREATE FUNCTION told() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE LOG 'changed'; END$$;
+CREATE EVENT TRIGGER tell ON ddl_command_end EXECUTE FUNCTION told();
+CREATE OPERATOR FAMILY odd USING btree;
 GRANT SELECT ON entry TO PUBLIC;
 """
 MYSQL = r"""
@@ -96,6 +105,8 @@ GRANT = "\nGRANT SELECT ON TABLE public.entry TO PUBLIC;"
 CHANGES = {
     "postgresql": (
         "DROP VIEW brief",
+        "CREATE SERVER made_after FOREIGN DATA WRAPPER own_wrapper",
+        "DROP PUBLICATION news",
         "CREATE TABLE made_after (id int REFERENCES entry (id))",
         "INSERT INTO parent (name) VALUES ('made after the backup')",
         'DELETE FROM other."a ""quoted"" name"',

@@ -41,7 +41,7 @@ def test_a_schedule_is_dispatched_and_its_result_appears(project: Project, worke
 
 def test_beat_waits_for_a_broker_that_starts_later(project: Project) -> None:
     beat = project.start("run_beat", "--broker-wait", "1s", REDIS_URL="redis://:s3cret@127.0.0.1:1/0")
-    assert beat.wait(seconds=30) == 69
+    assert beat.wait(seconds=120) == 69
     assert "Waiting up to 1s for the broker at redis://:**@127.0.0.1:1/0" in beat.output
     assert "CommandError: The broker at redis://:**@127.0.0.1:1/0 does not answer" in beat.output
     assert "s3cret" not in beat.output

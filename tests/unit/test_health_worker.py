@@ -13,7 +13,7 @@ from maintenance.health.runner import ask
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, *replies: dict[str, Any]) -> Celery:
-    app = Celery("health", broker="memory://", task_create_missing_queues=False)
+    app = Celery("health", broker="memory://", task_create_missing_queues=False, set_as_current=False)
     app.conf.task_queues = [Queue("a"), Queue("b")]
 
     def broadcast(command: str, *, callback: Any, **options: Any) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from maintenance.schedules.cleanup import BACKEND_CLEANUP
+from maintenance.schedules.diff import diff
 from maintenance.schedules.entries import Entry
-from maintenance.schedules.plan import Conflict, Plan, Update, diff
+from maintenance.schedules.plan import Conflict, Plan, Update
 from maintenance.schedules.stored import DONE, RETIRED, Record, Row, Stored
 from maintenance.schedules.timings import Interval
 

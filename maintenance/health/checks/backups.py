@@ -13,7 +13,7 @@ from django.utils.connection import ConnectionDoesNotExist
 
 from ...backups import catalog
 from ...backups.destination import Destination
-from ...backups.manifest import DATABASE
+from ...backups.names import DATABASE
 from ...backups.sidecars import Entry
 from ...units import counted, human_duration, human_size
 from ..base import Check, Figure

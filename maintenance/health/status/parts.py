@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from ... import broker, results, space
 from ...backups import shelves
 from ...backups.destination import Destination
-from ...backups.manifest import DATABASE
+from ...backups.names import DATABASE
 from ...broker.waiting import waiting
 from ...models import Lease
 from ...results import listing as results_listing

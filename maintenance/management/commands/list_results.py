@@ -5,12 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import connections
 from django.utils import timezone
 
 from maintenance import units
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import add_json, value
+from maintenance.management.base import add_database, add_json, value
 from maintenance.results import listing
 from maintenance.results.retention import ago
 
@@ -25,7 +24,7 @@ class Command(BaseCommand):
         add("--since", type=value(units.duration), metavar="TIME", help="only of so long ago, as 24h")
         add("--schedule", metavar="NAME", help="only runs of this schedule")
         add("--limit", type=value(units.whole), default=20, metavar="N", help="at most so many (default: 20)")
-        add("--database", choices=tuple(connections), help="alias of DATABASES (default: where results are written)")
+        add_database(parser, default=None)
         add_json(parser)
 
     def handle(self, *, since: timedelta | None, limit: int, json: bool, **options: Any) -> None:

@@ -5,12 +5,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.management.base import CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 
 from maintenance import kinds, results, units
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import add_json, value
+from maintenance.management.base import add_database, add_json, value
 from maintenance.management.found import require_beat_tables
 
 
@@ -27,7 +26,7 @@ class Command(BaseCommand):
         add("--source", choices=("code", "admin"), help="only those of the settings, or made by others")
         add("--timezone", type=value(kinds.zone), metavar="ZONE", help="show times in this zone (default: TIME_ZONE)")
         add("--dst", action="store_true", help="tell what happens at the next two changes of each zone's clocks")
-        add("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="alias of DATABASES")
+        add_database(parser)
         how = parser.add_mutually_exclusive_group()
         add_json(how)
         how.add_argument("--export", action="store_true", help="print them as Python for the settings")

@@ -7,13 +7,12 @@ from typing import Any
 from celery import current_app
 from django.conf import settings
 from django.core.management.base import CommandParser
-from django.db import connections
 from django.utils import timezone
 
 from maintenance import conf, results, space, units
 from maintenance.batches import OutOfTime, Pace
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import add_json, value
+from maintenance.management.base import add_database, add_json, value
 from maintenance.management.progress import bar
 from maintenance.management.stopping import stopping
 from maintenance.results import Archive, Rules, report
@@ -40,7 +39,7 @@ class Command(BaseCommand):
         )
         add("--sleep", type=time, metavar="TIME", help="rest between batches (default: 0.05, on PostgreSQL 0)")
         add("--max-seconds", type=time, metavar="TIME", help="stop after this time, status 75 (default: 240)")
-        add("--database", choices=tuple(connections), help="alias of DATABASES (default: where results are written)")
+        add_database(parser, default=None)
         add("--vacuum", action="store_true", help="then give the freed space back; blocks writers on SQLite")
         add("--dry-run", action="store_true", help="only count, by status and task")
         add_json(parser)

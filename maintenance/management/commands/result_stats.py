@@ -5,12 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import connections
 from django.utils import timezone
 
 from maintenance import units
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import add_json, value
+from maintenance.management.base import add_database, add_json, value
 from maintenance.results import stats
 from maintenance.results.retention import ago
 
@@ -24,7 +23,7 @@ class Command(BaseCommand):
         add = parser.add_argument
         since = "what ended in the last TIME (default: 24h)"
         add("--since", type=value(units.duration), default=timedelta(hours=24), metavar="TIME", help=since)
-        add("--database", choices=tuple(connections), help="alias of DATABASES (default: where results are written)")
+        add_database(parser, default=None)
         add_json(parser)
 
     def handle(self, *, since: timedelta, json: bool, **options: Any) -> None:

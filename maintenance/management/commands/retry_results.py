@@ -5,13 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import connections
 from django.utils import timezone
 
 from maintenance import project, units
 from maintenance.errors import MaintenanceError
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import add_app, add_json, value
+from maintenance.management.base import add_app, add_database, add_json, value
 from maintenance.management.found import celery_app
 from maintenance.results import listing, resend
 from maintenance.results.retention import ago
@@ -35,7 +34,7 @@ class Command(BaseCommand):
         add("--task", nargs="+", default=(), metavar="GLOB", help="only of these tasks, as 'app.tasks.*'")
         add("--since", type=value(units.duration), metavar="TIME", help="only of so long ago, as 24h")
         add("--force", action="store_true", help="also what was sent again before, and what did not fail")
-        add("--database", choices=tuple(connections), help="alias of DATABASES (default: where results are written)")
+        add_database(parser, default=None)
         add("--dry-run", action="store_true", help="only say what would be sent")
         add_json(parser)
 

@@ -4,11 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
 
 from maintenance import project, units
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import add_app, add_json, value
+from maintenance.management.base import add_app, add_database, add_json, value
 from maintenance.management.found import celery_app, require_beat_tables
 
 
@@ -22,7 +21,7 @@ class Command(BaseCommand):
         add("--wait", action="store_true", help="wait for the result and print it")
         time: dict[str, Any] = {"type": value(units.duration), "metavar": "TIME"}
         add("--timeout", **time, default=timedelta(minutes=10), help="how long to wait (default: 10m)")
-        add("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="alias of DATABASES")
+        add_database(parser)
         add_json(parser)
 
     def handle(self, *, name: str, app: str | None, wait: bool, timeout: timedelta, json: bool, **options: Any) -> None:

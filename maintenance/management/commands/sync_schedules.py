@@ -3,15 +3,11 @@
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
-from django.utils import timezone
 
-from maintenance import conf, lease
+from maintenance.management import schedules
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import add_app, add_json
-from maintenance.management.found import celery_app, require_beat_tables
-
-STYLES = {"+": "SUCCESS", "~": "WARNING", "-": "ERROR", "!": "NOTICE"}
+from maintenance.management.base import add_app, add_database, add_json
+from maintenance.management.found import require_beat_tables
 
 
 class Command(BaseCommand):
@@ -21,7 +17,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
         add_app(parser)
-        add("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="alias of DATABASES")
+        add_database(parser)
         look = parser.add_mutually_exclusive_group()
         look.add_argument("--dry-run", action="store_true", help="print what would change and write nothing")
         look.add_argument("--check", action="store_true", help="the same, and end with 3 when something would change")
@@ -36,26 +32,22 @@ class Command(BaseCommand):
 
     def handle(self, *, app: str | None, database: str, json: bool, interactive: bool, **options: Any) -> None:
         require_beat_tables()
-        from maintenance.schedules import gather, report, sync
+        from maintenance.schedules import report, sync
 
         looking = options["dry_run"] or options["check"]
         wishes = sync.Wishes(**{name: options[name] for name in ("prune", "on_conflict", "adopt", "only")})
-        declaration = gather.read(celery_app(app).app, extras=conf.get().schedules).only(wishes.only)
+        declaration = schedules.declared(app).only(wishes.only)
         for warning in declaration.warnings:
             self.comment(f"Warning: {warning}")
         seen = sync.look(declaration, wishes, using=database)
         try:
             report.refuse(seen)
             if not looking:
-                if seen.plan.delete and interactive:
-                    self.comment("\n".join(report.explain(seen.plan, dry_run=True)))
-                    self.confirm(f"Delete {len(seen.plan.delete)}?", interactive=interactive)
-                seen = sync.write(seen, holder=lease.this_process(), using=database, now=timezone.now())
+                seen = schedules.write(self, seen, using=database, interactive=interactive)
         finally:
             if json:
                 self.document(**report.document(seen))
-        if not json:
-            for line in report.explain(seen.plan, dry_run=looking):
-                self.answer(getattr(self.style, STYLES.get(line[:2].strip(), ""), str)(line))
+        for line in () if json else report.explain(seen.plan, dry_run=looking):
+            self.answer(schedules.painted(line, self.style))
         if options["check"] and seen.plan.pending:
             raise SystemExit(3)

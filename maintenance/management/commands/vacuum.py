@@ -3,12 +3,11 @@
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
 
 from maintenance import space, units
 from maintenance.management import emptied
 from maintenance.management.base import Command as BaseCommand
-from maintenance.management.base import add_json
+from maintenance.management.base import add_database, add_json
 
 
 class Command(BaseCommand):
@@ -17,7 +16,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="alias of DATABASES")
+        add_database(parser)
         add("--dry-run", action="store_true", help="only say how much is in use, and how much of it is free")
         add_json(parser)
 
