@@ -34,9 +34,9 @@ def test_a_running_stack_on_one_screen(project: Project) -> None:
     project.manage("backup")
     project.python(FAIL)
     args = ["-A", "opsproject", "worker", "-P", "threads", "-c", "3", "-l", "INFO", "-Q", "default", "-n", "one@test"]
-    project.spawn([sys.executable, "-m", "celery", *args]).wait_for_line("one@test ready")
-    project.start("run_beat").wait_for_line("Leading as")
-    project.start("run_beat").wait_for_line("Standing by")
+    project.spawn([sys.executable, "-m", "celery", *args]).wait_for_line("one@test ready", seconds=120)
+    project.start("run_beat").wait_for_line("Leading as", seconds=120)
+    project.start("run_beat").wait_for_line("Standing by", seconds=120)
     found = shown(project)
     assert list(found) == ["Workers", "Queues", "Beat", "Schedules", "Failures", "Backups", "Results"], found
     assert re.fullmatch(r"one@test  threads × 3  \d active  \d+ done  up \S+", found["Workers"][0]), found
