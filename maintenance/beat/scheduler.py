@@ -97,7 +97,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         """Send all that is due, if we lead; return the seconds until it is worth looking again."""
         self._busy = True
         try:
-            return self._turn(aware(timezone.now()))
+            return self._turn()
         except NotLeading:
             return RETRY
         except Error as error:
@@ -137,7 +137,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
                     logger.error("The lease was not given up (%s): the next beat leads when it expires.", error)
         self._outbox.close()
 
-    def _turn(self, now: datetime) -> float:
+    def _turn(self) -> float:
         self._watchdog.pulse()
         self._outbox.mark()
         went_on = self._led and self._leader.sure
@@ -147,9 +147,11 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
         if not went_on:
             self._begin()
         self._led = True
-        self._changes.notice(now=now)
+        self._changes.notice(now=aware(timezone.now()))
         if not (self._broker_answers() and self._send()):
             return RETRY
+        # Only now: each of the above may have waited long for an answer, and what became due meanwhile belongs to it.
+        now = aware(timezone.now())
         while self._recorder.record_due(now=now, most=RECORDED_AT_ONCE):
             self._watchdog.pulse()
             if not self._send():

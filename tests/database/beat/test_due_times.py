@@ -56,6 +56,24 @@ def test_missed_due_times_collapse_into_one_that_says_how_many(
     assert PeriodicTask.objects.get().total_run_count == 1
 
 
+def test_what_became_due_while_the_lease_was_waited_for_is_in_it_too(
+    clock: Any, beat: Scheduler, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every(10)
+    beat.tick()
+    clock.shift(25)
+    lead = beat._leader.lead
+
+    def slowly() -> bool:
+        clock.shift(20)
+        return lead()
+
+    monkeypatch.setattr(beat._leader, "lead", slowly)
+    beat.tick()
+    assert dues(sent) == [NOON + 40 * SECOND]
+    assert sent[0][1]["headers"]["maintenance_missed"] == 3
+
+
 def test_all_sends_each_due_time_that_was_missed(clock: Any, beat: Scheduler, sent: Sent) -> None:
     every(10)
     managed("a", misfire="all")
