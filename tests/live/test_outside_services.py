@@ -42,7 +42,7 @@ def test_the_whole_way_on_postgresql(tmp_path: Path, postgres: Postgres, valkey:
         said = project.python(
             "from maintenance.models import Lease\nfrom maintenance.tasks import clear_sessions, purge_results\n"
             "print([type(task.delay().get(timeout=20)).__name__ for task in (clear_sessions, purge_results)])\n"
-            "print(Lease.objects.filter(finished=None).count())"
+            "print(Lease.objects.filter(finished=None).exclude(name='beat').count())"
         )
         assert said == "['dict', 'dict']\n0\n"
         assert worker.terminate() == 0, worker.output
