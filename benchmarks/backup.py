@@ -6,6 +6,7 @@ is printed with its target. Commands start from compiled bytecode, as an install
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -72,6 +73,12 @@ def timed(command: list[str] | str, env: dict[str, str]) -> float:
     return time.monotonic() - began
 
 
+def worked() -> float:
+    """Return the CPU seconds of all our children so far; a server's are not among them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @contextmanager
 def database(engine: str, folder: Path) -> Iterator[tuple[Live, str, str]]:
     """Start a private server; give the database, its URL, and the bare tool's command line."""
@@ -128,12 +135,13 @@ def line(what: str, found: float, target: float, more: str = "") -> None:
     print(f"  {what}: {found:.2f} (target {target:g}: {'met' if found <= target else 'MISSED'}){more}", flush=True)
 
 
-def tell(engine: str, at: dict[str, float], size: float) -> None:
+def tell(engine: str, at: dict[str, float], cpu: dict[str, float], size: float) -> None:
     """Print what was measured, in seconds, and each ratio beside its target."""
     bare, peer, _ = TARGETS[engine]
     print(f"{engine}: {', '.join(f'{name} {seconds:.2f} s' for name, seconds in at.items())}")
-    alone = (at["ours"] - at["start"]) / at["bare"]
-    line("to the bare tool", at["ours"] / at["bare"], bare, f"; without a command's start {alone:.2f}")
+    alone, work = ((of["ours"] - of["start"]) / of["bare"] for of in (at, cpu))
+    more = f", of CPU {work:.2f}" if engine == "sqlite" else ""  # elsewhere most of the work is the server's
+    line("to the bare tool", at["ours"] / at["bare"], bare, f"; without a command's start {alone:.2f}{more}")
     line("to dbbackup", at["ours"] / at["dbbackup"], peer)
     for level, target in (("hash", 0.1), ("decode", 0.25)):
         line(f"verify {level}, to a backup", (at[level] - at["start"]) / at["ours"], target)
@@ -174,18 +182,24 @@ def measure(engine: str, megabytes: int, runs: int) -> None:
             peer = [python, manage, "dbbackup", "--noinput", "--quiet", *([] if engine == "postgresql" else ["-z"])]
             commands = {"ours": [manage, "backup"], "start": [manage, "list_backups"]}
             commands |= {level: [manage, "verify_backup", "latest", "--level", level] for level in ("hash", "decode")}
-            contenders: dict[str, list[float]] = {key: [] for key in ("bare", *commands, "dbbackup")}
+            contenders: dict[str, list[str] | str] = {
+                "bare": bare,
+                **{key: [python, *command] for key, command in commands.items()},
+            }
+            walls: dict[str, list[float]] = {key: [] for key in (*contenders, "dbbackup")}
+            works: dict[str, list[float]] = {key: [] for key in contenders}
             for _ in range(runs):
-                contenders["bare"].append(timed(bare, env))
-                for key, command in commands.items():
-                    contenders[key].append(timed([python, *command], env))
+                for key, contender in contenders.items():
+                    before = worked()
+                    walls[key].append(timed(contender, env))
+                    works[key].append(worked() - before)
             for _ in range(min(runs, 3)):
-                contenders["dbbackup"].append(timed(peer, env))
+                walls["dbbackup"].append(timed(peer, env))
                 shutil.rmtree(folder / "var" / "dbbackup", ignore_errors=True)
-            at = {key: median(values) for key, values in contenders.items()}
+            at, cpu = ({key: median(found) for key, found in each.items()} for each in (walls, works))
             newest = max((folder / "var" / "backups").glob("*.zst"), key=lambda path: path.stat().st_mtime)
             timed(f"zstd -dcq {newest} | zstd -3 -T2 -q -o {folder}/again.zst", env)
-            tell(engine, at, newest.stat().st_size / (folder / "again.zst").stat().st_size)
+            tell(engine, at, cpu, newest.stat().st_size / (folder / "again.zst").stat().st_size)
             tell_stalls(engine, live, lambda: timed([python, manage, "backup"], env), at["ours"])
 
 

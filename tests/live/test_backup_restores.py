@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
@@ -351,14 +351,16 @@ def test_a_killed_swap_is_reverted_or_finished(
             break
         said = restore.recover("archive")
         outcomes.append(said.partition(" ")[0])
-        assert content(live) == (before if "Finished" in said else changed), f"killed after {step} statements"
+        # After the last statement there is nothing left to finish: it is restored.
+        assert content(live) == (before if "Finished" in outcomes else changed), f"killed after {step} statements"
         assert databases(live) == there
         assert restore.recover("archive") == ""
         put_back(where, dump)
         assert content(live) == changed
     assert content(live) == before
     assert set(outcomes) == {"", "Reverted", "Finished"}
-    assert outcomes == sorted(outcomes, key=["", "Reverted", "Finished"].index)
+    order = [said for said, _ in groupby(outcomes)]
+    assert order in (["", "Reverted", "Finished"], ["", "Reverted", "Finished", ""])
 
 
 def killed_after(step: int, act: Callable[[], object], monkeypatch: Any) -> bool:
