@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -X dev -m pytest
 # Live tests mostly wait: three at a time keep two cores busy. PARALLEL= runs one after the other.
 PARALLEL ?= -n 3
 
-.PHONY: up test test-unit test-all soak lint format types contracts migrations deploy-check docs docs-check wheel lock bench clean
+.PHONY: up test test-unit test-all soak lint format types contracts migrations deploy-check docs docs-check screenshots wheel lock bench clean
 
 $(VENV)/.installed: requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
@@ -65,6 +65,9 @@ docs: $(VENV)/.installed
 docs-check: $(VENV)/.installed
 	DEBUG=1 $(BIN)/python docs/generate.py --check
 
+screenshots: $(VENV)/.installed
+	$(PYTEST) tests/browser/screenshots.py
+
 wheel: $(VENV)/.installed
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --outdir dist .
@@ -87,6 +90,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.caches
 	$(BIN)/python -m benchmarks.purge
 	$(BIN)/python -m benchmarks.backup
+	$(BIN)/python -m benchmarks.ops_page
 
 clean:
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

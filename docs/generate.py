@@ -54,6 +54,8 @@ OUTCOMES: dict[str, dict[int, str]] = {
         1: "with --late: a schedule is late; or the database refused",
         69: "the database is unavailable",
     },
+    "monitor": {1: "something is broken, or could not be asked", 69: "the database is unavailable: nobody is told"},
+    "ops_status": {1: "a part could not be asked: it says so, the others are shown"},
     "pin_backup": {1: "there is no such backup", 73: "the storage cannot be written"},
     "prune_backups": {4: "not confirmed", 69: "the storage is unavailable", 73: "the storage cannot be written"},
     "purge_results": {
@@ -83,7 +85,7 @@ OUTCOMES: dict[str, dict[int, str]] = {
         69: "there is no server program, or it ended by itself",
         73: "the folder cannot be written, or others could enter it",
     },
-    "run_flower": {},
+    "run_flower": {4: "it would be open to other machines without a password", 73: "its folder cannot be written"},
     "run_schedule": {
         1: "with --wait: the task failed; or the schedule's arguments are no JSON",
         69: "the broker or the database is unavailable, or with --wait the project keeps no results",

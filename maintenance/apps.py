@@ -22,6 +22,8 @@ class MaintenanceConfig(AppConfig):
     def ready(self) -> None:
         """Connect what must be connected once in every process."""
         from . import checks, monitoring, sent  # noqa: F401 - importing checks registers them
+        from .beat import heart
 
         monitoring.connect()
         sent.connect()
+        heart.connect()

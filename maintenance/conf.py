@@ -21,6 +21,7 @@ from .kinds import (
     PATH,
     PATHS,
     PERCENT,
+    SECRET_URL,
     SECRET_URLS,
     SIZE,
     TEXT,
@@ -180,7 +181,7 @@ class Health:
     """``MAINTENANCE["HEALTH"]``: who may see /healthz/ in full and /metrics, when a check complains, who is told."""
 
     token: str | None = setting(None, TOKEN, "Monitoring shall see details and /metrics: it sends this bearer token.")
-    ping_url: str | None = setting(None, URL, "A watcher outside shall know that beat ticks, which asks this address.")
+    ping_url: str | None = setting(None, SECRET_URL, "A watcher outside shall know that beat ticks: asked each minute.")
     warnings_as_errors: bool = setting(False, FLAG, "/healthz/ shall answer 500 for warnings too.")
     queue_age: Any = setting(timedelta(minutes=15), DURATION, "A message may wait longer, or must not for so long.")
     queue_depth: int | None = setting(None, WHOLE, "More messages than that in one queue are worth a warning.")

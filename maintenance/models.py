@@ -1,4 +1,4 @@
-"""The app's own tables: leases, schedules that we own, what beat has still to send, the ops page's permissions."""
+"""The app's own tables: leases, schedules that we own, what beat has still to send, what checks were told."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -61,6 +61,48 @@ class Dispatch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.due.isoformat()}"
+
+
+class CheckState(models.Model):
+    """A check's state as it was last told, and what the last looks saw."""
+
+    key = models.CharField(_("check"), max_length=200, primary_key=True)
+    title = models.CharField(_("title"), max_length=200)
+    state = models.CharField(_("state"), max_length=10)
+    since = models.DateTimeField(_("since"))
+    told = models.DateTimeField(_("told"), null=True)
+    seen = models.CharField(_("last seen"), max_length=10)
+    seen_since = models.DateTimeField(_("last seen since"))
+    looks = models.PositiveSmallIntegerField(_("looks"), default=0)
+    version = models.PositiveBigIntegerField(_("version"), default=1)
+
+    class Meta:
+        verbose_name = _("check's state")
+        verbose_name_plural = _("checks' states")
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.state}"
+
+
+class Alert(models.Model):
+    """A message of a change for one channel: waiting, or sent."""
+
+    change = models.UUIDField(_("change"))
+    channel = models.CharField(_("channel"), max_length=60)
+    created = models.DateTimeField(_("created"), db_index=True)
+    document = models.JSONField(_("document"))
+    sent = models.DateTimeField(_("sent"), null=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    claimed_until = models.DateTimeField(_("claimed until"), null=True)
+
+    class Meta:
+        verbose_name = _("alert")
+        verbose_name_plural = _("alerts")
+        constraints = (models.UniqueConstraint(fields=("change", "channel"), name="maintenance_alert_once"),)
+        indexes = (models.Index(fields=("sent", "channel"), name="maintenance_alert_waits"),)
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.change}"
 
 
 class Operations(models.Model):

@@ -1,6 +1,6 @@
 """Pings: a monitor outside is told by HTTP, within seconds or not at all.
 
-urllib is enough: one request without a body, the system's certificates and HTTPS_PROXY, and no package to keep.
+urllib is enough: one request, the system's certificates and HTTPS_PROXY, and no package to keep.
 """
 
 import http.client
@@ -19,14 +19,16 @@ def signed(url: str, sign: str) -> str:
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{sign}")) if sign else url
 
 
-def send(url: str, *, seconds: float = SECONDS) -> str | None:
-    """Ask for ``url``; return why that failed, or None. Takes at most ``seconds`` and raises nothing.
+def send(url: str, *, document: bytes | None = None, seconds: float = SECONDS) -> str | None:
+    """Ask for ``url``, or post a JSON document there; return why that failed, or None.
+
+    Takes at most ``seconds`` and raises nothing.
 
     What is returned never holds the URL: whoever knows it may ping.
     """
     outcome: list[str | None] = []
     # In a thread, since urllib's timeout counts neither the name's lookup nor a server that answers drop by drop.
-    asking = threading.Thread(target=lambda: outcome.append(_ask(url, seconds)), name="ping", daemon=True)
+    asking = threading.Thread(target=lambda: outcome.append(_ask(url, document, seconds)), name="ping", daemon=True)
     asking.start()
     asking.join(seconds)
     return outcome[0] if outcome else _silent(seconds)
@@ -36,9 +38,10 @@ def _silent(seconds: float) -> str:
     return f"no answer within {seconds:g}s"
 
 
-def _ask(url: str, seconds: float) -> str | None:
+def _ask(url: str, document: bytes | None, seconds: float) -> str | None:
     try:
-        request = urllib.request.Request(url, headers={"User-Agent": "django-maintenance"})  # noqa: S310 - settings take http(s) only
+        headers = {"User-Agent": "django-maintenance", **({"Content-Type": "application/json"} if document else {})}
+        request = urllib.request.Request(url, data=document, headers=headers)  # noqa: S310 - settings take http(s) only
         with urllib.request.urlopen(request, timeout=seconds):  # noqa: S310 - the same
             return None
     except urllib.error.HTTPError as error:

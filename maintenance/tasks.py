@@ -4,6 +4,7 @@ A task holds the lock of its name as its own id: the redelivery of a killed run 
 twice is dropped. They name no queue: routing is the project's.
 """
 
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import timedelta
@@ -18,11 +19,11 @@ from django.utils import timezone
 
 from . import caches as caches_verb
 from . import conf, files, lease, monitoring, project, results, runs, sessions, space
-from .backups import catalog, create, drill, prune, shelves
+from .backups import catalog, create, drill, prune, several, shelves
 from .batches import Pace
 from .errors import AlreadyDone, LockHeld, Unavailable
+from .management import alerts, emptied
 from .management import backups as planning
-from .management import emptied
 from .results import Archive, resend
 
 Answer = dict[str, Any]
@@ -35,7 +36,9 @@ class Alone(Task):  # type: ignore[type-arg] # generic in its stubs only
 
     abstract = True
     acks_late = True
-    reject_on_worker_lost = True
+    # A run whose process was killed (out of memory, say) is tried again max_retries times, not for ever.
+    retry_on_worker_lost = True
+    reject_on_worker_lost = True  # where that retry cannot be sent
     tells_its_start = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -82,7 +85,9 @@ class Asked(Task):  # type: ignore[type-arg] # generic in its stubs only
 
     abstract = True
     acks_late = True
-    reject_on_worker_lost = True
+    # A run whose process was killed (out of memory, say) is tried again max_retries times, not for ever.
+    retry_on_worker_lost = True
+    reject_on_worker_lost = True  # where that retry cannot be sent
     autoretry_for = (LockHeld, OperationalError)
     max_retries = 5
     retry_backoff = 5
@@ -129,7 +134,7 @@ def clear_cache(self: "Task[Any, Any]", expired: bool = False) -> Answer:
 def backup(self: "Task[Any, Any]") -> Answer:
     """Back up the databases of BACKUPS.DATABASES, and remove what exceeds BACKUPS.KEEP_LAST of each."""
     how, holder, ttl = planning.how(), _holder(self), _ttl(self)
-    made = create.create_each(
+    made = several.each(
         conf.get().backups.databases,
         lambda alias: create.plan(alias=alias, **how),
         lambda plan: create.create(plan, holder=holder, ttl=ttl, clock=timezone.now),
@@ -141,7 +146,7 @@ def backup(self: "Task[Any, Any]") -> Answer:
 def backup_media(self: "Task[Any, Any]") -> Answer:
     """Back up the files of the storages in BACKUPS.MEDIA, and remove what the rules of BACKUPS do not keep."""
     how, holder, ttl = {**planning.how(), "exclude": ()}, _holder(self), _ttl(self)
-    made = create.create_each(
+    made = several.each(
         conf.get().backups.media,
         lambda name: planning.media_plan(name, **how),
         lambda plan: create.create(plan, holder=holder, ttl=ttl, clock=timezone.now),
@@ -240,13 +245,22 @@ def vacuum(self: "Task[Any, Any]", database: str = DEFAULT_DB_ALIAS) -> Answer:
     return space.vacuum(emptied.tables(database), using=database).facts()
 
 
+@shared_task(name="maintenance.monitor", bind=True, base=Alone, soft_time_limit=100, time_limit=120)
+def monitor(self: "Task[Any, Any]") -> Answer:
+    """Ask every check, and tell ADMINS and webhooks what changed since the last look."""
+    told = alerts.tell(self.app, now=timezone.now(), in_worker=not self.request.called_directly)
+    states = Counter(finding.state for finding in told.findings)
+    return {"states": dict(states), "changed": list(told.changed), "sent": told.sent, "waiting": told.waiting}
+
+
 def _holder(task: "Task[Any, Any]") -> str:
     return task.request.id or f"called directly {uuid4()}"
 
 
 def _redelivered(task: "Task[Any, Any]") -> bool:
-    """Return whether an earlier run of this id, if there is one, is dead: its message came back, or nobody can tell."""
-    return bool((task.request.delivery_info or {}).get("redelivered")) or not project.tells_redelivery(task.app)
+    """Return whether an earlier run of this id, if there is one, is dead: it is tried again, or nobody can tell."""
+    again = task.request.retries or (task.request.delivery_info or {}).get("redelivered")
+    return bool(again) or not project.tells_redelivery(task.app)
 
 
 def _ttl(task: "Task[Any, Any]") -> timedelta:

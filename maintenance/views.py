@@ -4,10 +4,8 @@ Nothing here touches a service in the request's own thread: the session of a mem
 checks, once the database has answered, and under the same deadline.
 """
 
-import hmac
-import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -22,15 +20,13 @@ from django.views.generic import View
 from health_check.base import HealthCheck, HealthCheckResult
 from health_check.views import HealthCheckView, MediaType
 
-from . import conf
+from . import access, conf
 from .errors import MaintenanceError
 from .health import checkup, openmetrics, runner
-from .health.base import FAILED, OK, WARNING, Check, CouldNotAsk, Figure
+from .health.base import FAILED, OK, WARNING, Check, Figure
 from .health.runner import Answer, Finding
 from .management import health
 from .management.found import celery_app
-
-logger = logging.getLogger(__name__)
 
 DEADLINE: Final = 0.8
 WAIT: Final = 0.5
@@ -58,24 +54,6 @@ def live(request: HttpRequest) -> HttpResponse:
 
 
 @dataclass(repr=False)
-class Staff(Check):
-    """Whether who asks is a member of staff; asked only once the session's stores are known to answer."""
-
-    request: HttpRequest = field(compare=False)
-    id: ClassVar[str] = "staff"
-    needs: ClassVar[tuple[str, ...]] = ("database", "cache")
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def ask(self) -> Iterator[str | Figure]:
-        user = getattr(self.request, "user", None)
-        if user is None or not (user.is_active and user.is_staff):
-            raise CouldNotAsk("Only staff may see more.")
-        yield str(user.pk)
-
-
-@dataclass(repr=False)
 class Settings(Check):
     """What is wrong with the settings, so that nothing else could be asked."""
 
@@ -99,6 +77,8 @@ class Health(HealthCheckView):  # type: ignore[misc] # untyped
         response = View.dispatch(self, request, *args, **kwargs)
         patch_vary_headers(response, ["Accept", "Authorization", "Cookie"])
         add_never_cache_headers(response)
+        # Django would log each answer of 500 as an error, and mail it to the admins, every few seconds.
+        response._has_been_logged = True  # type: ignore[attr-defined]
         return response
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -124,10 +104,10 @@ class Health(HealthCheckView):  # type: ignore[misc] # untyped
     def survey(self) -> bool:
         """Ask the checks; return whether the client may see details."""
         checks = list(self.get_checks())
-        token = self.shows_token()
+        token = access.shows_token(self.request)
         asked: list[HealthCheck] = [*checks]
         if token is None and settings.SESSION_COOKIE_NAME in self.request.COOKIES:
-            asked.append(Staff(self.request))
+            asked.append(access.Staff(self.request))
         found = runner.survey(asked, deadline=DEADLINE, secrets=_secrets())
         self.answers = found[: len(checks)]
         self.results = [
@@ -135,17 +115,6 @@ class Health(HealthCheckView):  # type: ignore[misc] # untyped
             for check, each in zip(checks, self.answers, strict=True)
         ]
         return bool(token) or any(each.finding.state == OK for each in found[len(checks) :])
-
-    def shows_token(self) -> bool | None:
-        """Return whether the client shows the right token; None when it shows none."""
-        scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        try:
-            token = conf.get().health.token
-        except MaintenanceError:
-            return False
-        return token is not None and any(hmac.compare_digest(each, token.encode()) for each in _bytes(given.strip()))
 
     @property
     def state(self) -> str:
@@ -236,12 +205,3 @@ def _secrets() -> list[str]:
         return health.secrets(celery_app().app)
     except MaintenanceError:
         return []
-
-
-def _bytes(text: str) -> Iterator[bytes]:
-    """Yield what a client may have sent: servers hand a header's bytes over as if they were Latin-1."""
-    for encoding in ("latin-1", "utf-8"):
-        try:
-            yield text.encode(encoding)
-        except UnicodeEncodeError:
-            continue

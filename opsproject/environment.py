@@ -72,6 +72,10 @@ VARIABLES = (
     Variable("BACKUP_KEEP_LAST", "count", 14, "Backups kept of each database (5 in DEBUG)."),
     Variable("BACKUP_RECIPIENTS", "list", [], "age's public keys: backups are encrypted to them."),
     Variable("BACKUP_IDENTITY", "text", "", "File with age's private key, where encrypted backups are read."),
+    Variable("ADMINS", "list", [], "Mail addresses that are told when something breaks."),
+    Variable("HEALTH_TOKEN", "text", "", "Bearer token that shows /healthz/ in full, and /metrics."),
+    Variable("HEALTH_WEBHOOKS", "list", [], "Addresses of webhooks (Slack's, say) that are told, too."),
+    Variable("HEALTH_PING_URL", "text", "", "Asked by beat each minute: a watcher outside misses it when all is dead."),
     Variable("EMAIL_URL", "text", "", "smtp:// URL. Empty: mail is printed to the console."),
     Variable("DEFAULT_FROM_EMAIL", "text", "ops@localhost", "Sender of the project's mail."),
 )

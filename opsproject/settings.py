@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import django
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
@@ -126,6 +127,9 @@ if read("EMAIL_URL"):
     vars().update(connections.email(read("EMAIL_URL")))
 EMAIL_TIMEOUT = 10  # seconds: a mail server that never answers is an error, not a task that hangs
 DEFAULT_FROM_EMAIL: str = read("DEFAULT_FROM_EMAIL")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+# Django 6 takes addresses, Django 5.2 wants pairs with a name.
+ADMINS: list[Any] = [address if django.VERSION >= (6,) else ("", address) for address in read("ADMINS")]
 
 # --- Broker and cache: CELERY_BROKER_URL, else REDIS_URL, else the embedded broker in VAR_DIR/broker.
 _embedded = embedded(VAR_DIR / "broker")
@@ -215,6 +219,7 @@ CELERY_TASK_ROUTES = {
     "maintenance.backup": {"queue": "heavy_tasks"},
     "maintenance.backup_media": {"queue": "heavy_tasks"},
     "maintenance.verify_backup": {"queue": "heavy_tasks"},
+    "maintenance.verify_one_backup": {"queue": "heavy_tasks"},
     "maintenance.purge_results": {"queue": "heavy_tasks"},
     "maintenance.clear_sessions": {"queue": "heavy_tasks"},
     "maintenance.clear_files": {"queue": "heavy_tasks"},
@@ -267,6 +272,11 @@ MAINTENANCE: dict[str, Any] = {
         "KEEP_LAST": 5 if DEBUG else read("BACKUP_KEEP_LAST"),
         "RECIPIENTS": read("BACKUP_RECIPIENTS"),
         "IDENTITY": read("BACKUP_IDENTITY") or None,
+    },
+    "HEALTH": {
+        "TOKEN": read("HEALTH_TOKEN") or None,
+        "WEBHOOKS": read("HEALTH_WEBHOOKS"),
+        "PING_URL": read("HEALTH_PING_URL") or None,
     },
 }
 

@@ -223,3 +223,21 @@ def unpacked(stored: Path, plain: Path) -> Path:
     assert shutil.which("zstd")
     subprocess.run(["zstd", "-q", "-f", "-d", stored, "-o", plain], check=True)
     return plain
+
+
+def content(live: Any, name: str = "") -> str:
+    """Return the whole database (or the one called ``name`` beside it) as its own dump program writes it."""
+    if live.engine == "sqlite":
+        connection = live.connect()
+        text = "\n".join(connection.iterdump())
+        connection.close()
+        return text
+    if live.engine == "postgresql":
+        tool = Path(live.server.psql).with_name("pg_dump")
+        args = [tool, "-h", "127.0.0.1", "-p", str(live.server.port), "-U", "postgres", name or live.name]
+    else:
+        flags = ["--skip-dump-date", "--routines", "--events", "--triggers", "--hex-blob", "--order-by-primary"]
+        args = ["mariadb-dump", "--no-defaults", f"--socket={live.server.socket}", "-uroot", *flags, name or live.name]
+    dump = subprocess.run(args, check=True, capture_output=True, text=True).stdout
+    lines = (line for line in dump.splitlines() if line and not line.startswith(("--", "\\restrict", "\\unrestrict")))
+    return "\n".join(lines)

@@ -1,12 +1,16 @@
 """A monitor as a real HTTP server on loopback, which may answer, refuse, or let one wait."""
 
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
 class Monitor(ThreadingHTTPServer):
-    """Records the paths that it was asked for. ``status`` is its answer; ``drip`` sends a byte a second instead."""
+    """Records the paths that it was asked for, and what was posted.
+
+    ``status`` is its answer; ``drip`` sends a byte a second instead.
+    """
 
     daemon_threads = True
     block_on_close = False
@@ -14,6 +18,7 @@ class Monitor(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.paths: list[str] = []
+        self.posted: list[dict[str, Any]] = []
         self.status = 200
         self.drip = False
         self.closing = threading.Event()
@@ -43,6 +48,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(self.server.status)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def do_POST(self) -> None:
+        assert self.headers["Content-Type"] == "application/json"
+        self.server.posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.do_GET()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep silent."""

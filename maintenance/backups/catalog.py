@@ -12,7 +12,7 @@ from django.core.files.storage import Storage
 
 from maintenance.errors import CannotWrite
 
-from . import manifest, sidecars
+from . import names, sidecars
 from .destination import Destination
 from .errors import ManifestBroken, SidecarBroken
 from .manifest import Manifest
@@ -38,13 +38,13 @@ class Catalog:
         """The backups' manifests, oldest first."""
         return tuple(entry.manifest for entry in self.entries)
 
-    def of(self, alias: str, kind: str = manifest.DATABASE) -> tuple[Manifest, ...]:
+    def of(self, alias: str, kind: str = names.DATABASE) -> tuple[Manifest, ...]:
         """Return the backups of one database: by what their manifests say, never by their names."""
         return tuple(backup for backup in self.backups if (backup.alias, backup.kind) == (alias, kind))
 
     def matching(self, *, aliases: Collection[str] = (), tag: str = "") -> tuple[Entry, ...]:
         """Return the backups of these databases (or of all) with this tag (or any)."""
-        ours = {(alias, manifest.DATABASE) for alias in aliases}
+        ours = {(alias, names.DATABASE) for alias in aliases}
         wanted = (entry for entry in self.entries if not aliases or entry.group[:2] in ours)
         return tuple(entry for entry in wanted if not tag or entry.manifest.tag == tag)
 
@@ -63,12 +63,12 @@ class Leftovers:
 def read(storage: Storage) -> Catalog:
     """Return what ``storage`` holds. A storage whose folder does not exist yet holds nothing."""
     try:
-        _, names = storage.listdir("")
+        _, files = storage.listdir("")
     except FileNotFoundError:
-        names = []
+        files = []
     entries, lost, broken = [], [], []
-    present = set(names)
-    for name in filter(manifest.manifest_id, names):
+    present = set(files)
+    for name in filter(names.manifest_id, files):
         try:
             found = Manifest.from_json(_content(storage, name), name=name)
         except ManifestBroken:
@@ -81,8 +81,8 @@ def read(storage: Storage) -> Catalog:
     return Catalog(
         entries=tuple(sorted(entries, key=lambda one: _age(one.manifest))),
         broken=tuple(sorted(broken)),
-        files=tuple(sorted(filter(manifest.owner, names))),
-        sidecars=tuple(sorted(filter(sidecars.owner, names))),
+        files=tuple(sorted(filter(names.owner, files))),
+        sidecars=tuple(sorted(filter(sidecars.owner, files))),
         lost=tuple(sorted(lost, key=_age)),
     )
 
@@ -114,23 +114,23 @@ def leftovers(catalog: Catalog, destination: Destination, *, alias: str, started
     Only for the holder of the alias' lease: nobody else can be at work on those then.
     """
     there = {backup.id for backup in (*catalog.backups, *catalog.lost)}
-    whole = there | {manifest.manifest_id(name) for name in catalog.broken}
+    whole = there | {names.manifest_id(name) for name in catalog.broken}
     # Who removes a backup removes its sidecars before its data: one that is alone was written too late.
     files = [name for name in catalog.sidecars if sidecars.owner(name) not in whole and _old(name, started)]
     for name in catalog.files:
-        of = manifest.owner(name)
-        if of and of.alias == alias and of.id not in whole and manifest.started_second(of.id) < started:
+        of = names.owner(name)
+        if of and of.alias == alias and of.id not in whole and names.started_second(of.id) < started:
             files.append(name)
     folders = []
     for folder in sorted(destination.staging.glob(f"{STAGING}*")):
-        of = manifest.owner(folder.name.removeprefix(STAGING))
-        if of and of.alias == alias and manifest.started_second(of.id) < started - destination.staging_age:
+        of = names.owner(folder.name.removeprefix(STAGING))
+        if of and of.alias == alias and names.started_second(of.id) < started - destination.staging_age:
             folders.append(folder)
     return Leftovers(tuple(files), tuple(folders))
 
 
 def _old(sidecar: str, started: datetime) -> bool:
-    return manifest.started_second(sidecars.owner(sidecar) or "") < started
+    return names.started_second(sidecars.owner(sidecar) or "") < started
 
 
 def sweep(storage: Storage, found: Leftovers) -> None:

@@ -1,34 +1,27 @@
 """Making a backup: dump, compress, encrypt, store, and the manifest last."""
 
 import platform
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import django
 import zstandard
 from django.core.files.storage import Storage
 
 from maintenance import lease
-from maintenance.errors import ConfigurationError, MaintenanceError
-from maintenance.units import human_size
 
-from . import catalog, crypt, engines, retention, signals, store, streams
+from . import catalog, crypt, engines, retention, signals, space, store, streams
 from .destination import Destination, writing
 from .engines.files import dump as files
 from .engines.source import Source
-from .errors import NotEnoughSpace, SeveralFailed
-from .manifest import AGE, Manifest, data_name, kind_of, new_id
+from .manifest import Manifest
+from .names import AGE, data_name, kind_of, new_id
 from .pulse import Pulse, Watch, nobody
 from .retention import Rules
-
-Made = TypeVar("Made")
-# What is expected of compression where no earlier backup tells.
-_RATIO = 0.5
 
 
 @dataclass(frozen=True)
@@ -119,47 +112,12 @@ def create(plan: Plan, *, holder: str, ttl: timedelta, clock: Callable[[], datet
         id_ = new_id(started)
         with _announced(plan, id_):
             there, swept = _swept(plan, started)
-            _require_space(plan, there)
+            space.require(plan.source, plan.destinations, there)
             manifest = _make(plan, id_, started=started, clock=clock, pulse=pulse)
         removed = [id_ for destination in plan.destinations for id_ in _thinned(plan, destination, there, manifest)]
     broken = (name for one in there.values() for name in one.broken)
     labels = tuple(destination.label for destination in plan.destinations)
     return Backup(manifest, labels, swept, tuple(dict.fromkeys(removed)), tuple(dict.fromkeys(broken)))
-
-
-def create_each(
-    aliases: Iterable[str],
-    plan: Callable[[str], Plan],
-    make: Callable[[Plan], Made],
-) -> tuple[Made, ...]:
-    """Plan and make the backup of each alias; one that fails does not keep the others from theirs.
-
-    Raises ConfigurationError at once; at the end the error of the one that failed, or SeveralFailed.
-    """
-    plans: dict[str, Plan] = {}
-    failed: dict[str, MaintenanceError] = {}
-    made: list[Made] = []
-    for alias in dict.fromkeys(aliases):
-        with _kept(alias, failed):
-            plans[alias] = plan(alias)
-    for alias, one in plans.items():
-        with _kept(alias, failed):
-            made.append(make(one))
-    if len(failed) == 1:
-        raise next(iter(failed.values()))
-    if failed:
-        raise SeveralFailed(aliases=", ".join(map(repr, failed)), reasons=" ".join(map(str, failed.values())))
-    return tuple(made)
-
-
-@contextmanager
-def _kept(alias: str, failed: dict[str, MaintenanceError]) -> Iterator[None]:
-    try:
-        yield
-    except ConfigurationError:
-        raise
-    except MaintenanceError as error:
-        failed[alias] = error
 
 
 def foresee(plan: Plan, *, now: datetime) -> tuple[str, ...]:
@@ -196,24 +154,6 @@ def _swept(plan: Plan, started: datetime) -> tuple[dict[str, catalog.Catalog], i
             catalog.sweep(destination.storage, left)
             count += len(left)
     return there, count
-
-
-def _require_space(plan: Plan, there: Mapping[str, catalog.Catalog]) -> None:
-    """Raise NotEnoughSpace when a folder on this machine cannot hold what will be written to it, about."""
-    size = plan.source.size_bytes or 0
-    before = (backup for found in there.values() for backup in found.of(plan.source.alias, plan.kind))
-    newest = max((one for one in before if one.plain_bytes), key=lambda one: one.started, default=None)
-    packed = int(size * (newest.stored_bytes / newest.plain_bytes if newest else _RATIO))
-    at_home = store.home(plan.destinations)
-    for destination in plan.destinations:
-        if destination is not at_home and not destination.is_local:
-            continue
-        folder = next(path for path in (destination.staging, *destination.staging.absolute().parents) if path.exists())
-        needed = packed + (plan.source.scratch_bytes if destination is at_home else 0)
-        free = shutil.disk_usage(folder).free
-        if free < needed:
-            about = {"free": human_size(free), "needed": human_size(needed)}
-            raise NotEnoughSpace(path=str(destination.staging), alias=plan.source.alias, **about)
 
 
 def _make(plan: Plan, id_: str, *, started: datetime, clock: Callable[[], datetime], pulse: Pulse) -> Manifest:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,18 +15,33 @@ from django.core.files import File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.utils.module_loading import import_string
 
-from maintenance.errors import CannotWrite, MaintenanceError
+from maintenance.errors import CannotWrite
 from maintenance.process import redact
 
 from .errors import OutOfSpace, StorageFailed, UnknownDestination
 
 Answer = TypeVar("Answer")
 
+# The base classes of what the packages behind django-storages raise; they have none in common.
+_ERRORS: Final = (
+    "azure.core.exceptions.AzureError",
+    "boto3.exceptions.Boto3Error",
+    "botocore.exceptions.BotoCoreError",
+    "botocore.exceptions.ClientError",
+    "dropbox.exceptions.DropboxException",
+    "ftplib.Error",
+    "google.api_core.exceptions.GoogleAPIError",
+    "google.auth.exceptions.GoogleAuthError",
+    "http.client.HTTPException",
+    "libcloud.common.types.LibcloudError",
+    "paramiko.ssh_exception.SSHException",
+    "urllib3.exceptions.HTTPError",
+)
 _PRIVATE: Final[dict[str, Any]] = {"file_permissions_mode": 0o600, "directory_permissions_mode": 0o700}
 
 
 class Remote(Storage):
-    """A storage of whatever package, whose own errors become StorageFailed."""
+    """A storage whose package's own errors become StorageFailed."""
 
     def __init__(self, storage: Storage, *, label: str, secrets: Iterable[str] = ()) -> None:
         self._storage, self._label, self._hidden = storage, label, tuple(secrets)
@@ -57,13 +73,15 @@ class Remote(Storage):
     def _asked(self, act: str, name: str | None, ask: Callable[[], Answer]) -> Answer:
         try:
             return ask()
-        except (OSError, MaintenanceError):
-            raise
-        except (
-            Exception
-        ) as error:  # a storage may raise whatever its package likes: botocore's errors have no common base
+        except _foreign() as error:
             reason = redact(str(error) or type(error).__name__, self._hidden)
             raise StorageFailed(where=self._label, act=act, name=name, reason=reason) from error
+
+
+def _foreign() -> tuple[type[Exception], ...]:
+    """Return the errors of the storages' packages that are imported; what else they raise are OSErrors, or bugs."""
+    places = (path.rpartition(".") for path in _ERRORS)
+    return tuple(getattr(sys.modules[module], name) for module, _, name in places if module in sys.modules)
 
 
 @dataclass(frozen=True)
@@ -123,12 +141,6 @@ def choose_all(
             raise UnknownDestination(name=name, known=", ".join(map(repr, aliases)))
     found = (choose(alias=alias, configured=configured, root=root) for alias in dict.fromkeys(only or aliases))
     return tuple(replace(one, staging=staging) if staging and not one.is_local else one for one in found)
-
-
-def make_private(folder: Path) -> None:
-    """Create ``folder`` and the parents it lacks with mode 0700, whatever the umask is; leave existing ones alone."""
-    for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
-        missing.mkdir(mode=0o700, exist_ok=True)
 
 
 @contextmanager

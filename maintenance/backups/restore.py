@@ -16,7 +16,8 @@ from .destination import Destination, writing
 from .errors import Damaged, MediaBeside, NotRestored, OtherDatabase, UnknownDatabase
 from .found import Broken, Found, Refused
 from .job import Commit, Job
-from .manifest import MEDIA, Manifest
+from .manifest import Manifest
+from .names import MEDIA
 from .pulse import Watch, nobody
 from .shelves import Place
 from .verify import blame, job

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from .destination import Destination, make_private
+from maintenance import private
+
+from .destination import Destination
 
 PREFIX: Final = ".maintenance-reading-"
 _DAY: Final = 86_400
@@ -19,7 +21,7 @@ _DAY: Final = 86_400
 @contextmanager
 def folder(destination: Destination) -> Iterator[Path]:
     """Give a new folder with mode 0700 where files are staged for ``destination``; it is removed at the end."""
-    make_private(destination.staging)
+    private.make(destination.staging)
     sweep(destination)
     path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=destination.staging)).absolute()
     lock = _claim(path)

@@ -7,7 +7,7 @@ from . import catalog
 from .catalog import LATEST, Catalog
 from .destination import Destination
 from .errors import NoBackup
-from .manifest import DATABASE
+from .names import DATABASE
 from .sidecars import Entry
 
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from .errors import SidecarBroken
-from .manifest import ID, Manifest, moment
+from .manifest import Manifest, moment
+from .names import ID
 
 LEVELS: Final = ("hash", "decode", "restore")
 _NAME: Final = re.compile(rf"(?P<id>{ID})\.(?P<kind>verified|pinned)\.json")

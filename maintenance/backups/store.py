@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from maintenance import private
 from maintenance.errors import CannotWrite, MaintenanceError
 
 from . import catalog, streams
-from .destination import Destination, make_private, settle, writing
+from .destination import Destination, settle, writing
 from .errors import DestinationFailed, OutOfSpace, StorageFailed, StoredDiffers
 from .manifest import Manifest
 
@@ -33,7 +34,7 @@ def home(destinations: Sequence[Destination]) -> Destination:
 @contextmanager
 def staging(destination: Destination, name: str) -> Iterator[Path]:
     """Make a private folder for the backup file ``name``, and remove it afterwards."""
-    make_private(destination.staging)
+    private.make(destination.staging)
     folder = destination.staging / f"{catalog.STAGING}{name}"
     folder.mkdir(mode=0o700)
     try:

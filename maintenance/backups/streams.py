@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,11 @@ _LEVEL: Final = 3
 _THREADS: Final = 2
 # What a thread takes at a time: zstd's own 8 MB need 70 MB of memory, these 20, and are no slower and no larger.
 _JOB: Final = 2 << 20
+# Tables of half the level's own size: they fit into a core's cache. A tenth less work, 0 to 1.3 % more bytes.
+_TABLES: Final = {"hash_log": 16, "chain_log": 15}
 CHUNK: Final = 1 << 20
+# How many pieces may wait for a thread, so that the memory stays constant.
+_AHEAD: Final = 4
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,28 @@ def staged(path: Path) -> Iterator["File[Any]"]:
         yield Staged(file, path)
 
 
+@contextmanager
+def behind(sink: Callable[[bytes], object]) -> Iterator[Callable[[bytes], None]]:
+    """Give what passes pieces on to ``sink`` in a thread beside; the block ends when it has taken them all.
+
+    What ``sink`` raises is raised by one of the next pieces, or at the end.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        doing: deque[Future[object]] = deque()
+
+        def put(piece: bytes) -> None:
+            doing.append(thread.submit(sink, piece))
+            if len(doing) > _AHEAD:
+                doing.popleft().result()
+
+        yield put
+        while doing:
+            doing.popleft().result()
+
+
 def _parameters() -> zstandard.ZstdCompressionParameters:
-    return zstandard.ZstdCompressionParameters.from_level(_LEVEL, threads=_THREADS, job_size=_JOB, write_checksum=True)
+    parallel = {"threads": _THREADS, "job_size": _JOB}
+    return zstandard.ZstdCompressionParameters.from_level(_LEVEL, write_checksum=True, **parallel, **_TABLES)
 
 
 class _Compressed:

@@ -1,10 +1,7 @@
 """Bytes on their way back: read, decrypted, decompressed; every length and hash compared, in constant memory."""
 
 import hashlib
-import queue
-import threading
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -14,9 +11,9 @@ from django.core.files.storage import Storage
 from . import crypt
 from .errors import Damaged, IdentityMissing, IdentityRefused, StorageUnreadable
 from .manifest import Manifest
+from .streams import behind
 
 CHUNK: Final = 1 << 20
-_AHEAD: Final = 4
 Sink = Callable[[bytes], object]
 Progress = Callable[[int], object]
 """Is told how many stored bytes were read."""
@@ -51,38 +48,18 @@ class Stored:
 class Plain:
     """A dump while it comes out: counted, passed on, hashed beside that, but never more than the manifest says."""
 
-    def __init__(self, backup: Manifest, sink: Sink) -> None:
-        self._backup, self._sink = backup, sink
-        self._hash, self._size = hashlib.sha256(), 0
-        # A few pieces ahead, so that the memory stays constant.
-        self._pieces: queue.Queue[bytes] = queue.Queue(_AHEAD)
-        self._hashing = threading.Thread(target=self._take_in, daemon=True)
-        self._hashing.start()
+    def __init__(self, backup: Manifest, sink: Sink, hashing: Callable[[bytes], None]) -> None:
+        self._backup, self._sink, self._hashing = backup, sink, hashing
+        self.size = 0
 
     def write(self, piece: bytes) -> int:
         """Pass a piece on. Raises Damaged when it is one too many."""
-        self._size += len(piece)
-        if self._size > self._backup.plain_bytes:
+        self.size += len(piece)
+        if self.size > self._backup.plain_bytes:
             raise Damaged(id=self._backup.id, reason=f"it holds more than {self._backup.plain_bytes} bytes")
-        if piece:
-            self._pieces.put(piece)
+        self._hashing(piece)
         self._sink(piece)
         return len(piece)
-
-    def finish(self) -> None:
-        """Compare the whole with the manifest. Raises Damaged."""
-        self.close()
-        _compare(self._backup, "unpacked", self._size, self._hash.hexdigest())
-
-    def close(self) -> None:
-        """End the hashing."""
-        if self._hashing.is_alive():
-            self._pieces.put(b"")
-            self._hashing.join()
-
-    def _take_in(self) -> None:
-        while piece := self._pieces.get():
-            self._hash.update(piece)
 
 
 def check_hash(storage: Storage, backup: Manifest, *, progress: Progress) -> None:
@@ -98,8 +75,9 @@ def unpack(storage: Storage, backup: Manifest, sink: Sink, *, identity: Path | N
     EncryptionMissing, StorageUnreadable; errors of ``sink`` pass.
     """
     decrypt = crypt.decryption(_needed(identity, backup)) if backup.encryption else None
-    with closing(Plain(backup, sink)) as plain, _opened(storage, backup) as file:
-        stored = Stored(file, backup, progress)
+    digest = hashlib.sha256()
+    with _opened(storage, backup) as file, behind(digest.update) as hashing:
+        plain, stored = Plain(backup, sink, hashing), Stored(file, backup, progress)
         try:
             _decode(stored, plain, decrypt)
         except (zstandard.ZstdError, crypt.Undecryptable) as error:
@@ -108,7 +86,7 @@ def unpack(storage: Storage, backup: Manifest, sink: Sink, *, identity: Path | N
             stored.finish()
             raise IdentityRefused(id=backup.id, path=str(identity), to=", ".join(backup.recipients)) from error
         stored.finish()
-        plain.finish()
+    _compare(backup, "unpacked", plain.size, digest.hexdigest())
 
 
 def _decode(stored: Stored, plain: Plain, decrypt: crypt.Encrypt | None) -> None:

@@ -2,13 +2,13 @@
 
 import os
 import socket
-from collections.abc import Mapping
 from typing import Any
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from .. import heartbeat
+from ..heartbeat import Heart
+from .sign import Sign
 from .watchdog import Watchdog
 
 
@@ -18,13 +18,12 @@ def guarded(
     connecting: float,
     answering: float,
     limit: float,
-    environment: Mapping[str, str],
+    heart: Heart | None,
+    sign: Sign | None,
 ) -> Watchdog:
     """Bound ``connection`` and return a watchdog that cuts it when a tick waits longer than it should ever answer."""
     bound(connection, connecting=connecting, answering=answering)
-    file = f"{heartbeat.folder(environment)}/{heartbeat.BEAT}"
-    heart = heartbeat.Heart(file) if heartbeat.VARIABLE in environment else None
-    return Watchdog(limit=limit, heart=heart, nudge=lambda: cut(connection), patience=answering)
+    return Watchdog(limit=limit, heart=heart, sign=sign, nudge=lambda: cut(connection), patience=answering)
 
 
 def bound(connection: BaseDatabaseWrapper, *, connecting: float, answering: float) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from .. import conf, process
+from .. import conf, heartbeat, process
 from ..schedules import unapplied
 from ..schedules.moments import aware
 from . import database
@@ -25,6 +25,7 @@ from .outbox import Outbox
 from .recording import Recorder
 from .rows import Entry
 from .sending import Sender
+from .sign import Sign
 
 logger = logging.getLogger("maintenance.beat")
 
@@ -41,6 +42,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
     """A DatabaseScheduler that writes no settings entries and sends every due time once, whichever beat leads."""
 
     leader_class: type[Leader] = Leader
+    keeps_its_heartbeat = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._busy = self._closed = self._led = False
@@ -55,7 +57,8 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc] # untyped
             connecting=self._leader.patience,
             answering=max(LONGEST_WAIT, self._leader.ttl.total_seconds()),
             limit=max(60.0, 2.0 * self.max_interval),
-            environment=process.environment(),
+            heart=_heart(),
+            sign=Sign(url) if (url := conf.get().health.ping_url) else None,
         )
         self._entries = Entries(
             self._using, self._report, zone=self.app.timezone, cleanup=bool(self.app.conf.result_expires)
@@ -212,3 +215,10 @@ class UnleasedScheduler(Scheduler):
     """The same without a lease (run_beat --no-lease): two of these send everything twice."""
 
     leader_class = Alone
+
+
+def _heart() -> heartbeat.Heart | None:
+    environment = process.environment()
+    if heartbeat.VARIABLE not in environment:
+        return None
+    return heartbeat.Heart(f"{heartbeat.folder(environment)}/{heartbeat.BEAT}")

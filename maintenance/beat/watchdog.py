@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from ..heartbeat import Heart
+from .sign import Sign
 
 EXIT_CODE = 70
 
@@ -24,12 +25,13 @@ class Watchdog:
         *,
         limit: float,
         heart: Heart | None = None,
+        sign: Sign | None = None,
         nudge: Callable[[], bool] = lambda: False,
         patience: float = float("inf"),
         end: Callable[[int], object] = os._exit,
     ) -> None:
         self.limit = limit
-        self._heart = heart
+        self._heart, self._sign = heart, sign
         self._nudge, self._patience = nudge, patience
         self._end = end
         self._last = time.monotonic()
@@ -38,6 +40,8 @@ class Watchdog:
     def start(self) -> None:
         """Begin to watch."""
         self.pulse()
+        if self._sign is not None:
+            self._sign.start()
         threading.Thread(target=self._watch, name="beat watchdog", daemon=True).start()
 
     def pulse(self) -> None:
@@ -50,10 +54,14 @@ class Watchdog:
         """Say whether the loop can do its work."""
         if self._heart is not None:
             self._heart.ready(ready)
+        if self._sign is not None and ready:
+            self._sign.alive()
 
     def stop(self) -> None:
         """Watch no longer: the loop ends in good order."""
         self._stopped.set()
+        if self._sign is not None:
+            self._sign.stop()
         if self._heart is not None:
             self._heart.end()
 

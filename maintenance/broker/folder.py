@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from maintenance import private
 from maintenance.errors import CannotWrite, MaintenanceError
 
 LOCK = "broker.lock"
@@ -30,7 +31,7 @@ def make_private(folder: Path) -> None:
     Raises CannotWrite, and NotPrivate where others could reach the socket.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.make(folder)
         found = folder.lstat()
         if not hasattr(os, "geteuid"):
             return
@@ -46,7 +47,7 @@ def make_all(folders: Iterable[Path]) -> None:
     """Make every one of the filesystem transport's folders. Raises CannotWrite."""
     for path in (path for folder in folders for path in (folder.parent, folder)):
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)  # the mode is the last folder's only
+            private.make(path)
         except OSError as error:
             raise CannotWrite(path=str(path), reason=error.strerror or str(error)) from error
 

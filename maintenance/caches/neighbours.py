@@ -38,7 +38,7 @@ class Resident:
 def residents(app: Celery, *, settings: Any) -> tuple[Resident, ...]:
     """Return all that a project keeps in Redis or in caches beside its cache entries. Connects to nothing yet.
 
-    ``settings`` are Django's. Raises MalformedUrl.
+    ``settings`` are Django's. Raises MalformedUrl, MalformedLayer.
     """
     return (
         _broker(app),
@@ -108,6 +108,8 @@ def _ask_backend(app: Celery) -> str | None:
 
 def _channel_layers(layers: Mapping[str, Any]) -> Iterator[Resident]:
     for name, layer in layers.items():
+        if not isinstance(layer, Mapping):
+            raise places.MalformedLayer(name=name)
         if "redis" not in str(layer.get("BACKEND", "")).lower():
             continue
         for host in (layer.get("CONFIG") or {}).get("hosts") or [("localhost", 6379)]:

@@ -25,6 +25,12 @@ class MalformedUrl(ConfigurationError):
     hint = "Write redis://host:6379/0, and %-encode special characters of the password."
 
 
+class MalformedLayer(ConfigurationError):
+    """The channel layer {name!r} is not a dict."""
+
+    hint = 'Write CHANNEL_LAYERS = {{"default": {{"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": …}}}}.'
+
+
 class Place(NamedTuple):
     """A Redis database: the server (host:port, or socket path) and the number."""
 

@@ -1,6 +1,6 @@
 """Which checks a project needs: those of what it has."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ class Stack:
 
     databases: Sequence[str] = ("default",)
     caches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    residents: Sequence[Resident] = ()
+    residents: Callable[[], Sequence[Resident]] = tuple
     """Who lives in Redis beside the caches."""
     has_beat: bool = False
     lease_ttl: timedelta = timedelta(seconds=15)
@@ -53,6 +53,7 @@ def checks(app: Celery, *, stack: Stack, health: Health, wait: float = 0.5, roun
     if results.are_stored(app):
         found += [all_checks.Backlog(stack.kept, stack.expires)]
         found += [all_checks.Failures(health.failure_rate, health.failure_minimum)]
+        found += [all_checks.Runs()] if stack.has_beat else []
     return [*found, *_backups(stack, health), *_machine(stack, health)]
 
 

@@ -181,7 +181,8 @@ def _answers(check: HealthCheck) -> Iterable[str | Figure]:
 def _begin(check: HealthCheck, patience: float, secrets: tuple[str, ...]) -> _Run | None:
     """Start a check, or join its run that has begun; return None where that hangs for longer than ``patience``."""
     with _lock:
-        run = next((each for each in _runs if each.check == check), None)
+        # By what it asks, not by its fields: a storage or a client in them is another object each time.
+        run = next((each for each in _runs if key_of(each.check) == key_of(check)), None)
         if run is not None:
             return run if time.monotonic() - run.started <= patience else None
         run = _Run(check)

@@ -10,6 +10,8 @@ from django.conf import settings
 from django.db import connections
 
 from maintenance import caches, conf, results
+from maintenance.backups import create
+from maintenance.health import checks as all_checks
 from maintenance.health import checkup
 from maintenance.health.base import Check
 from maintenance.health.checkup import Stack
@@ -23,6 +25,21 @@ def checks(app: Celery, *, wait: float = 0.5, round_trip: bool = False) -> list[
     return checkup.checks(app, stack=stack(app), health=conf.get().health, wait=wait, round_trip=round_trip)
 
 
+def doctors(app: Celery, *, wait: float) -> list[Check]:
+    """Return the checks that only doctor asks: they take longer than a probe or a page has."""
+    given = conf.get().backups
+    backed_up = given.databases if _makes_backups(app) else ()
+    return [
+        *(all_checks.Connections(app, alias, wait) for alias in connections),
+        *(all_checks.Programs(_program, alias) for alias in backed_up if alias in connections),
+        all_checks.Registered(app, wait),
+    ]
+
+
+def _program(alias: str) -> object:
+    return create.plan(alias=alias, **backups.how())
+
+
 def stack(app: Celery) -> Stack:
     """Return what the settings say of this project's parts. Raises ConfigurationError."""
     given = conf.get()
@@ -30,7 +47,7 @@ def stack(app: Celery) -> Stack:
     return Stack(
         databases=tuple(connections),
         caches=settings.CACHES,
-        residents=[each for each in caches.residents(app, settings=settings) if not each.alias],
+        residents=lambda: caches.residents(app, settings=settings),
         has_beat=apps.is_installed("django_celery_beat"),
         lease_ttl=given.beat.lease_ttl,
         extras=given.schedules,

@@ -1,8 +1,9 @@
 """What can be done from the page: each finds its object, asks, and enqueues a task."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
@@ -14,10 +15,13 @@ from ..backups.shelves import Place
 from ..errors import MaintenanceError, Unavailable
 from ..management import backups as planning
 from ..results import history, resend
-from . import asking, figures
+from . import asking
+from .page import BACKUPS
 from .sending import send
 
 Found = project.Found
+# Seconds for a storage.
+_PATIENCE: Final = 5.0
 
 
 class CannotRetry(MaintenanceError):
@@ -71,7 +75,8 @@ def _failure(task_id: str) -> Target | None:
 def places(id_: str) -> tuple[Place, ...]:
     """Return where the backup is, nearest first; nothing where there is none. Raises Unavailable."""
     destinations = planning.destinations()
-    answer = asking.ask({"backups": lambda: figures.backups(destinations)}, seconds=5)["backups"]
+    asked = asking.begin({BACKUPS: lambda: shelves.look(destinations)})
+    answer = asked[BACKUPS].answer(time.monotonic() + _PATIENCE)
     if answer.trouble:
         raise Unavailable(service="The backups' storage", reason=answer.trouble)
     try:

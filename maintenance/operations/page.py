@@ -1,27 +1,34 @@
 """Everything that the page shows, gathered: a constant number of queries, and a deadline for what may be silent."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from celery import Celery
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
 
-from .. import lease, results
+from .. import results
+from ..backups import shelves
 from ..backups.destination import Destination
+from ..health.memory import Memory
 from ..results import history, listing
-from . import asking, charts, figures, tiles, timeline
-from .asking import Answer
-from .tiles import Tile
+from ..results.history import Duration, Hour
+from . import asking, charts, tiles, timeline
+from .asking import Answer, Question
 
 SCHEDULES: Final = 20
 ROWS: Final = 10
 # Seconds for everything that is asked of brokers and storages, together.
 PATIENCE: Final = 0.8
+BACKUPS: Final = "backups"
 _WEEK: Final = timedelta(days=7)
 _DAY: Final = timedelta(days=1)
+_CHARTS_STAY: Final = timedelta(minutes=1)
+Counted = tuple[datetime, list[Hour], list[Duration]]
+# A page that refreshes itself every few seconds does not count a week's results each time.
+_week: Memory[Counted] = Memory(_CHARTS_STAY.total_seconds())
 
 
 @dataclass(frozen=True)
@@ -46,55 +53,50 @@ class Backup:
     verified: Any
 
 
-def gather(
-    wanted: Wanted, *, app: Celery, broker: str, destinations: Sequence[Destination], now: datetime
-) -> dict[str, Any]:
-    """Return the page's context. ``now`` is aware; ``broker`` is its masked URL."""
-    answers = asking.ask(
-        {
-            "workers": lambda: figures.workers(app),
-            "queues": lambda: figures.queues(app),
-            "backups": lambda: figures.backups(destinations),
-        },
-        seconds=PATIENCE,
-    )
+def gather(wanted: Wanted, *, checks: Question, destinations: Sequence[Destination], now: datetime) -> dict[str, Any]:
+    """Return the page's context. ``now`` is aware; ``checks`` returns what the health checks say."""
+    until = time.monotonic() + PATIENCE
+    asked = asking.begin({"checks": checks, BACKUPS: lambda: shelves.look(destinations)})
     with_results, with_schedules = (apps.is_installed(name) for name in ("django_celery_results", "django_celery_beat"))
     found = _results(now) if with_results else {}
     found |= _schedules(wanted, now, with_results) if with_schedules else {}
+    health, held = asked["checks"].answer(until), asked[BACKUPS].answer(until)
+    shown = tiles.of(health.value or (), failed_today=found.get("failed_today"))
     return {
         **found,
-        "tiles": tiles.coloured(_tiles(answers, found.get("failed_today"), now), {}),
-        "backups": _backups(answers["backups"]),
-        "backups_trouble": answers["backups"].trouble,
-        "unanswered": any(answer.trouble for answer in answers.values()),
-        "broker": broker,
+        "tiles": [tiles.silent(health.trouble), *shown] if health.trouble else shown,
+        "backups": _backups(held),
+        "backups_trouble": held.trouble,
+        "unanswered": bool(health.trouble or held.trouble),
         "now": now,
         "wanted": wanted,
     }
 
 
-def _tiles(answers: Mapping[str, Answer], failed: int | None, now: datetime) -> list[Tile]:
-    shown = [
-        tiles.workers(answers["workers"]),
-        tiles.queues(answers["queues"]),
-        tiles.beat(lease.find("beat"), now),
-    ]
-    shown += [] if failed is None else [tiles.failures(failed)]
-    return [*shown, tiles.backups(answers["backups"], now)]
+def forget() -> None:
+    """Look at everything anew next time."""
+    asking.forget()
+    _week.forget()
 
 
 def _results(now: datetime) -> dict[str, Any]:
-    start = history.since(now - _WEEK)
-    latest = listing.select(since=start)
-    failures = listing.select(since=start, failed=True)
+    begun = now - _WEEK
+    start, hours, durations = _week.recall("", lambda: _counted(begun))
+    latest = listing.select(since=begun)
+    failures = listing.select(since=begun, failed=True)
     return {
-        "failed_today": history.failed(now - _DAY),
-        "hours": charts.columns(history.hours(start), start=start, now=now),
-        "durations": charts.rows(history.durations(start)),
-        "counted_since": None if start == now - _WEEK else start,
+        "failed_today": history.failed(now - _DAY, most=tiles.MOST_FAILURES),
+        "hours": charts.columns(hours, start=start, now=now),
+        "durations": charts.rows(durations),
+        "counted_since": start if start - begun > _CHARTS_STAY else None,
         "failures": listing.read(failures, limit=ROWS),
         "latest": listing.read(latest, limit=ROWS),
     }
+
+
+def _counted(begun: datetime) -> Counted:
+    start = history.since(begun)
+    return start, history.hours(start), history.durations(start)
 
 
 def _schedules(wanted: Wanted, now: datetime, with_results: bool) -> dict[str, Any]:

@@ -67,6 +67,11 @@ class Hour:
     x: float
     at: datetime
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there is room for its time: not at the edges, and not where "now" stands."""
+        return 3 <= self.x <= 97 and abs(self.x - 50) > 4
+
 
 @dataclass(frozen=True)
 class Timeline:

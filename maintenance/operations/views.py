@@ -1,7 +1,9 @@
 """The page and its actions over HTTP. The admin wraps them: staff only, CSRF, never cached."""
 
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
+from celery import Celery
 from django.apps import apps
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -13,7 +15,9 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from ..errors import MaintenanceError
+from ..health import runner
 from ..management import backups as planning
+from ..management import health
 from ..management.found import celery_app
 from ..results import history
 from ..schedules.moments import aware
@@ -21,6 +25,8 @@ from . import page
 from .actions import ACTIONS, Action, Target, places
 
 VIEW, RUN = "maintenance.view_operations", "maintenance.run_operations"
+# Seconds that workers have to answer.
+_WORKERS_WAIT: Final = 0.5
 _TEMPLATES = "admin/maintenance/operations"
 _HOME = "admin:maintenance_operations_changelist"
 
@@ -34,8 +40,12 @@ def show(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     try:
         found = celery_app()
         context |= page.gather(
-            wanted, app=found.app, broker=found.broker, destinations=planning.destinations(), now=aware(timezone.now())
+            wanted,
+            checks=partial(_survey, found.app),
+            destinations=planning.destinations(),
+            now=aware(timezone.now()),
         )
+        context["broker"] = found.broker
     except MaintenanceError as error:
         context["trouble"] = str(error)
     context |= {
@@ -91,6 +101,12 @@ def note(request: HttpRequest, target: Target, words: str) -> None:
         action_flag=CHANGE,
         change_message=words,
     )
+
+
+def _survey(app: Celery) -> list[runner.Answer]:
+    # Less than the page waits: a check that hangs is named, the others still show.
+    asked = health.checks(app, wait=_WORKERS_WAIT)
+    return runner.survey(asked, deadline=page.PATIENCE - 0.1, secrets=health.secrets(app))
 
 
 def _downloaded(request: HttpRequest, target: Target) -> FileResponse:

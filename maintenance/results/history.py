@@ -92,9 +92,10 @@ def durations(start: datetime, *, using: str | None = None) -> list[Duration]:
     return sorted(found, key=lambda duration: (-duration.p95, duration.task or ""))
 
 
-def failed(start: datetime, *, using: str | None = None) -> int:
-    """Return how many runs failed since ``start``."""
-    return int(tables.tables(using).tasks.filter(date_done__gte=start, status=FAILURE).count())
+def failed(start: datetime, *, most: int, using: str | None = None) -> int:
+    """Return how many runs failed since ``start``; the count ends at ``most``."""
+    rows = tables.tables(using).tasks.filter(date_done__gte=start, status=FAILURE)
+    return int(rows.order_by("-date_done")[:most].count())
 
 
 def runs(schedules: Collection[str], *, start: datetime, using: str | None = None) -> list[Run]:

@@ -1,10 +1,11 @@
 """What beat will do and has done: each schedule with its next runs, its last one, and whether it is late."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from django_celery_beat.models import PeriodicTask
 
@@ -13,6 +14,7 @@ from . import stored, upcoming
 from .entries import Entry
 from .moments import aware
 from .stored import Record
+from .timings import Timing
 from .transitions import Transition, transitions
 
 DEFAULT_GRACE = timedelta(minutes=5)
@@ -68,11 +70,12 @@ def schedules(
     rows = PeriodicTask.objects.using(using).values_list(*columns)
     history = {row[0]: row[1:] for row in (rows if names is None else rows.filter(name__in=names))}
     listed = []
+    asked = cache(upcoming.asked)  # ten thousand schedules have few different timings
     for name in sorted(tables.rows):
         entry, (last, changed, sent) = tables.rows[name].entry, history.get(name, (None, None, 0))
         last = aware(last) if last else None
         since = last or aware(changed or now)
-        runs = () if entry.one_off and sent else tuple(islice(_runs(entry, since, last, now), count))
+        runs = () if entry.one_off and sent else tuple(islice(_runs(entry, asked, since, last, now), count))
         due = runs[0] if runs else None
         listed.append(
             Listed(
@@ -102,10 +105,12 @@ def _source(record: Record | None, entry: Entry) -> Source:
     return "code" if record and not (record.retired and entry.enabled) else "admin"
 
 
-def _runs(entry: Entry, since: datetime, last: datetime | None, now: datetime) -> Iterator[datetime]:
+def _runs(
+    entry: Entry, asked: Callable[[Timing], Any], since: datetime, last: datetime | None, now: datetime
+) -> Iterator[datetime]:
     """Yield the next runs: the one that follows the last, though it may be over, then those after now."""
-    schedule = upcoming.asked(entry.timing)
-    if not entry.enabled or schedule is None:
+    schedule = asked(entry.timing) if entry.enabled else None
+    if schedule is None:
         return
     _, first = upcoming.first(schedule, since=since, last_run_at=last, start_time=entry.start_time)
     if first is None or (entry.expires and first >= entry.expires):

@@ -21,6 +21,25 @@ QUIET = (
     *("--disable-component-update", "--disable-sync"),
 )
 PASSWORD = "a password for tests"
+FILL = """
+from datetime import timedelta
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+from django_celery_results.models import TaskResult
+now = timezone.now()
+for number, name in enumerate(PeriodicTask.objects.values_list("name", flat=True)):
+    PeriodicTask.objects.filter(name=name).update(last_run_at=now)
+    for back in range(11, 0, -1):
+        failed = (back + number) % 5 == 0
+        left = {"result": '{"exc_type": "ValueError", "exc_message": ["no such order: ' + "x" * 80 + '"]}'}
+        left |= {"traceback": "Traceback:\\n  " + "y" * 300, "task_args": "[]", "task_kwargs": "{}"}
+        row = TaskResult.objects.create(
+            task_id=f"0b5e9a3c-5a0c-4d55-9d4e-{number:04}{back:08}", task_name=f"opsproject.tasks.of_{name}",
+            periodic_task_name=name, status="FAILURE" if failed else "SUCCESS", **(left if failed else {}),
+        )
+        done = now - timedelta(hours=back, minutes=number * 7)
+        TaskResult.objects.filter(pk=row.pk).update(date_done=done, date_started=done - timedelta(minutes=number * 3))
+"""
 
 
 @dataclass
@@ -77,3 +96,12 @@ def site(project: Project, browser: Browser) -> Iterator[Site]:
     wait_for(lambda: accepts(port), about="the web process")
     yield (found := Site(project, f"http://127.0.0.1:{port}", browser))
     assert found.trouble == []
+
+
+@pytest.fixture
+def filled(site: Site) -> Site:
+    """The same with schedules, half a day of results, some of them failures, and a backup."""
+    site.project.manage("sync_schedules", "--noinput")
+    site.project.python(FILL)
+    site.project.manage("backup")
+    return site

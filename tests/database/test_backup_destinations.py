@@ -6,6 +6,7 @@ import os
 import shutil
 from collections import namedtuple
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class Broken(InMemoryStorage):
     """A storage whose package has errors of its own."""
 
     def _save(self, name: str, content: Any) -> str:
-        raise LookupError("bucket s3cr3t-token is gone")
+        raise HTTPException("bucket s3cr3t-token is gone")
 
 
 @pytest.fixture

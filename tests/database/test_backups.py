@@ -31,7 +31,7 @@ from maintenance.backups.errors import (
     SnapshotFailed,
     StoredDiffers,
 )
-from maintenance.backups.manifest import data_name, manifest_name, new_id
+from maintenance.backups.names import data_name, manifest_name, new_id
 from maintenance.backups.retention import Rules
 from maintenance.errors import CannotWrite, LockHeld
 from tests.servers import missing

@@ -194,6 +194,7 @@ def test_ready_is_database_migrations_and_broker(settings: Any) -> None:
     assert list(answer.json()) == ["database", "migrations", "broker"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_as_a_view_and_with_the_command_of_django_health_check(
     asked: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,7 +83,7 @@ def test_a_silent_monitor_does_not_hold_a_task_up(
 ) -> None:
     monitor.drip = True
     assert ping.SECONDS == 5.0
-    monkeypatch.setattr(ping.send, "__kwdefaults__", {"seconds": 0.3})
+    monkeypatch.setattr(ping.send, "__kwdefaults__", {"document": None, "seconds": 0.3})
     assert monitored.apply(headers=NIGHTLY).successful()
     assert [record.getMessage().rpartition(": ")[2] for record in caplog.records if "ping" in record.getMessage()] == [
         "no answer within 0.3s.",

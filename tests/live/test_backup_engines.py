@@ -4,13 +4,12 @@ import contextlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.db import connections
 from django.utils import timezone
 
@@ -26,55 +25,14 @@ from maintenance.backups.errors import (
     ToolTooOld,
 )
 from maintenance.backups.manifest import Manifest
-from tests.databases import Live, Maria, PostgreSQL, SQLite, configured, prepare, run, unpacked
-from tests.servers import MariaDB, Postgres, free_port
+from maintenance.backups.pulse import Watch, nobody
+from tests.databases import Live, prepare, run, unpacked
+from tests.servers import free_port
 
 TTL = timedelta(minutes=5)
 ENGINES = ("sqlite", "sqlite without WAL", "postgresql", "mysql")
 COUNT = "SELECT count(*) FROM "
-RUNS = 10 if os.environ.get("SOAK") == "1" else 2
 SERVERS = ("postgresql", "mysql")
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A private PostgreSQL for all tests here."""
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    """A private MariaDB for all tests here."""
-    server = MariaDB(tmp_path_factory.mktemp("mariadb"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def locks(django_db_blocker: Any) -> Iterator[None]:
-    """The table of locks in the default database, whoever made that; other aliases may be used, too."""
-    with django_db_blocker.unblock():
-        call_command("migrate", "maintenance", verbosity=0)
-        yield
-
-
-@pytest.fixture
-def live(request: pytest.FixtureRequest, tmp_path: Path, locks: None) -> Iterator[Live]:
-    """The database ``archive`` of the engine that the test is parametrized with; the locks are in ``default``."""
-    name = f"archive{os.urandom(4).hex()}"
-    found: SQLite | PostgreSQL | Maria
-    if request.param == "postgresql":
-        found = PostgreSQL(request.getfixturevalue("postgres"), name)
-    elif request.param == "mysql":
-        found = Maria(request.getfixturevalue("mariadb"), name)
-    else:
-        found = SQLite(tmp_path / "live.sqlite3", wal=request.param == "sqlite")
-    with configured(found.alias, **found.settings):
-        yield found
 
 
 @pytest.fixture
@@ -82,9 +40,9 @@ def where(tmp_path: Path) -> Destination:
     return destination.choose(alias="backups", configured={}, root=tmp_path / "backups")
 
 
-def back_up(where: Destination, **how: Any) -> Manifest:
+def back_up(where: Destination, *, watch: Watch = nobody, **how: Any) -> Manifest:
     plan = create.plan(alias="archive", destinations=(where,), **how)
-    return create.create(plan, holder="test", ttl=TTL, clock=timezone.now).manifest
+    return create.create(plan, holder="test", ttl=TTL, clock=timezone.now, watch=watch).manifest
 
 
 def nothing_in(where: Destination) -> bool:
@@ -160,14 +118,25 @@ def connect_as(live: Live, user: str, password: str, *, create: bool = False) ->
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize("runs", [2, pytest.param(10, marks=pytest.mark.soak)])
 @every_engine
-def test_two_tables_written_together_agree_in_the_backup(live: Live, where: Destination, tmp_path: Path) -> None:
+def test_two_tables_written_together_agree_in_the_backup(
+    live: Live, where: Destination, tmp_path: Path, runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prepare(live, rows=20_000)
+    monkeypatch.setattr("maintenance.backups.pulse._TELL_EVERY", 0)
     counts = []
     with Writer(live) as writer:
-        for _ in range(RUNS):
+        for _ in range(runs):
             before = writer.written
-            made = back_up(where)
+            copied: list[int] = []
+
+            def watch(stage: str, done: int, total: int | None, copied: list[int] = copied) -> None:
+                if stage == "copy":
+                    copied.append(done)
+
+            made = back_up(where, watch=watch)
+            assert copied == sorted(copied), "a writer made SQLite's copy begin anew"
             ask = live.restored(unpacked(where.staging / made.file, tmp_path / "plain"))
             (one,), (two,) = (ask(COUNT + table)[0] for table in ("one", "two"))
             assert one == two >= before
@@ -353,12 +322,14 @@ def test_a_connection_that_the_server_cuts_fails_the_backup(
 PASSWORDS = ["pl41n-w0rd", "with space", 'it\'s "quoted"', "per%cent $HOME \\ back", "ünï ✓", "#hash;=", "tab\tx"]
 
 
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("times", [1, pytest.param(30, marks=pytest.mark.soak)])
 @every_server
 def test_awkward_passwords_work_and_never_show(
-    live: Live, where: Destination, caplog: pytest.LogCaptureFixture
+    live: Live, where: Destination, caplog: pytest.LogCaptureFixture, times: int
 ) -> None:
     prepare(live, rows=10)
-    for password in PASSWORDS * (30 if RUNS > 2 else 1):
+    for password in PASSWORDS * times:
         connect_as(live, "awkward", password, create=True)
         with Watching() as seen:
             made = back_up(where)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import random
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from tests.processes import Project, wait_for
 from tests.servers import MariaDB, Postgres, Server
 
 STAGING = ".maintenance-staging-*"
-KILLS = 20 if os.environ.get("SOAK") == "1" else 3
+many = pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.soak)])
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])
@@ -50,14 +49,16 @@ def listed(project: Project) -> list[str]:
 
 
 @pytest.mark.services
-def test_a_run_that_is_killed_at_any_moment_is_never_seen_and_is_swept(live: tuple[Live, Project]) -> None:
+@pytest.mark.timeout(1800)
+@many
+def test_a_run_that_is_killed_at_any_moment_is_never_seen_and_is_swept(live: tuple[Live, Project], kills: int) -> None:
     database, project = live
     backups, left = project.var / "backups", 0
     began = time.monotonic()
     project.manage("backup")
     lasts = time.monotonic() - began
     connection = database.connect()
-    for _ in range(KILLS):
+    for _ in range(kills):
         process = project.start("backup")
         ended = process.popen.poll
         wait_for(lambda ended=ended: list(backups.glob(STAGING)) or ended() is not None, every=0.002)  # type: ignore[misc]
@@ -83,7 +84,9 @@ def test_a_run_that_is_killed_at_any_moment_is_never_seen_and_is_swept(live: tup
 
 
 @pytest.mark.services
-def test_a_killed_restore_leaves_the_old_content_or_is_finished(live: tuple[Live, Project]) -> None:
+@pytest.mark.timeout(1800)
+@many
+def test_a_killed_restore_leaves_the_old_content_or_is_finished(live: tuple[Live, Project], kills: int) -> None:
     database, project = live
     restoring = ("restore_backup", "latest", "--noinput", "--yes-i-mean=default", "--no-safety-backup")
     there = databases(database)
@@ -92,7 +95,7 @@ def test_a_killed_restore_leaves_the_old_content_or_is_finished(live: tuple[Live
     began = time.monotonic()
     project.manage(*restoring)
     lasts = time.monotonic() - began
-    for number in range(KILLS):
+    for number in range(kills):
         connection = database.connect()
         run(connection, f"CREATE TABLE made_after_{number} (id INTEGER)", "DELETE FROM bulk WHERE id < 100000")
         connection.close()
@@ -106,15 +109,28 @@ def test_a_killed_restore_leaves_the_old_content_or_is_finished(live: tuple[Live
     run(connection, "UPDATE maintenance_lease SET expires = '2026-01-01 00:00:00'")
     connection.close()
     project.manage(*restoring)
-    assert content(database, KILLS - 1) == (200_000, 0)
+    assert content(database, kills - 1) == (200_000, 0)
     assert databases(database) == there
     assert [path.name for path in (project.var / "backups").iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.services
+def test_a_restored_database_locks_nobody_out(live: tuple[Live, Project]) -> None:
+    """Its own backup holds the lock that the run had meanwhile."""
+    database, project = live
+    project.manage("backup")
+    (one,) = manifests(project.var / "backups")
+    project.manage("restore_backup", one["id"], "--noinput", "--yes-i-mean=default", "--no-safety-backup")
+    (made,) = json.loads(project.manage("backup", "--json").stdout)["backups"]
+    assert made["id"] != one["id"]
+    assert content(database, 0) == (200_000, 0)
 
 
 def content(database: Live, number: int) -> tuple[int, int]:
     """Return the rows of ``bulk``, and whether the table that the backup lacks is there."""
     connection = database.connect()
-    master = {"sqlite": "sqlite_master WHERE name", "mysql": "information_schema.tables WHERE table_name"}
+    ours = "information_schema.tables WHERE table_schema = DATABASE() AND table_name"
+    master = {"sqlite": "sqlite_master WHERE name", "mysql": ours}
     where = master.get(database.engine, "pg_tables WHERE tablename")
     found = []
     for query in ("SELECT count(*) FROM bulk", f"SELECT count(*) FROM {where} = 'made_after_{number}'"):  # noqa: S608

@@ -1,7 +1,5 @@
 """Backups of the servers on their way back: everything as it was, or nothing touched."""
 
-import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -20,7 +18,7 @@ from maintenance.backups.errors import Damaged, DatabaseBusy, NameTaken, Privile
 from maintenance.backups.manifest import Manifest
 from maintenance.backups.shelves import Place
 from maintenance.backups.sidecars import Entry, Verified
-from tests.databases import Live, configured, run
+from tests.databases import Live, configured, content, run
 
 TTL = timedelta(minutes=5)
 POSTGRESQL = """
@@ -60,6 +58,15 @@ SELECT v.* FROM generate_series(1, 50), (VALUES
     (E'😀 \\u2028 ü \\\\N', '\\x5c', 'infinity', 0, '''', '[]', NULL, NULL, '')) v;
 REFRESH MATERIALIZED VIEW counted;
 SELECT lo_from_bytea(4242, '\\x0102');
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'db.example.com');
+CREATE USER MAPPING FOR PUBLIC SERVER elsewhere OPTIONS (user 'guest');
+CREATE FOREIGN TABLE far (id int) SERVER elsewhere;
+CREATE FOREIGN DATA WRAPPER own_wrapper;
+CREATE PUBLICATION news FOR TABLE entry;
+CREATE FUNCTION told() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE LOG 'changed'; END$$;
+CREATE EVENT TRIGGER tell ON ddl_command_end EXECUTE FUNCTION told();
+CREATE OPERATOR FAMILY odd USING btree;
 GRANT SELECT ON entry TO PUBLIC;
 """
 MYSQL = r"""
@@ -98,6 +105,8 @@ GRANT = "\nGRANT SELECT ON TABLE public.entry TO PUBLIC;"
 CHANGES = {
     "postgresql": (
         "DROP VIEW brief",
+        "CREATE SERVER made_after FOREIGN DATA WRAPPER own_wrapper",
+        "DROP PUBLICATION news",
         "CREATE TABLE made_after (id int REFERENCES entry (id))",
         "INSERT INTO parent (name) VALUES ('made after the backup')",
         'DELETE FROM other."a ""quoted"" name"',
@@ -156,19 +165,6 @@ def change(live: Live) -> None:
     connection = live.connect()
     run(connection, *CHANGES[live.engine])
     connection.close()
-
-
-def content(live: Any, name: str = "") -> str:
-    """Return the whole database as its own dump program writes it."""
-    if live.engine == "postgresql":
-        tool = Path(live.server.psql).with_name("pg_dump")
-        args = [tool, "-h", "127.0.0.1", "-p", str(live.server.port), "-U", "postgres", name or live.name]
-    else:
-        flags = ["--skip-dump-date", "--routines", "--events", "--triggers", "--hex-blob", "--order-by-primary"]
-        args = ["mariadb-dump", "--no-defaults", f"--socket={live.server.socket}", "-uroot", *flags, name or live.name]
-    dump = subprocess.run(args, check=True, capture_output=True, text=True).stdout
-    lines = (line for line in dump.splitlines() if line and not line.startswith(("--", "\\restrict", "\\unrestrict")))
-    return "\n".join(lines)
 
 
 def ask(live: Any, query: str) -> list[Any]:
@@ -338,18 +334,19 @@ class Killed(BaseException):
 
 
 # Every statement is a place to be killed at; the short form takes some of them.
-STRIDE = 1 if os.environ.get("SOAK") == "1" else 5
-
-
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("live", ["mysql"], indirect=True)
-def test_a_killed_swap_is_reverted_or_finished(live: Any, where: Destination, monkeypatch: Any) -> None:
+def test_a_killed_swap_is_reverted_or_finished(
+    live: Any, where: Destination, monkeypatch: pytest.MonkeyPatch, stride: int
+) -> None:
     fill(live)
     before, backup = content(live), back_up(where)
     there = databases(live)
     change(live)
     changed, dump = content(live), back_up(where)
     outcomes = []
-    for step in count(0, STRIDE):
+    for step in count(0, stride):
         if not killed_after(step, lambda: put_back(where, backup), monkeypatch):
             break
         said = restore.recover("archive")

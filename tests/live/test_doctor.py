@@ -1,15 +1,18 @@
 """doctor: the whole stack, well and ill."""
 
 import json
+import re
 import socket
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.processes import Project, wait_for
+from tests.servers import Postgres, Valkey
 
 PENDING = """
 from opsproject.celery import app
@@ -35,11 +38,12 @@ def states(project: Project, *args: str) -> tuple[dict[str, str], int, dict[str,
 
 
 def test_a_running_stack_is_well_and_doctor_leaves_nothing_behind(project: Project) -> None:
-    args = ["-A", "opsproject", "worker", "-P", "threads", "-c", "1", "-l", "INFO", "-Q", "default", "-n", "one@test"]
+    args = ["-A", "opsproject", "worker", "-P", "threads", "-c", "1", "-l", "INFO", "-n", "one@test"]
     worker = project.spawn([sys.executable, "-m", "celery", *args])
     worker.wait_for_line("one@test ready")
     found, code, document = states(project, "--wait=20s")
-    assert (set(found.values()), code, document["healthy"]) == ({"ok"}, 0, True), document
+    ill = {title: state for title, state in found.items() if state != "ok"}
+    assert (ill, code, document["healthy"]) == ({"schedules as declared": "warning"}, 0, True), document
     messages = {check["title"]: check["message"] for check in document["checks"]}
     assert messages["workers"] == "one@test answers."
     assert messages["round trip"].startswith("opsproject.celery.debug_task was done in ")
@@ -68,6 +72,43 @@ def test_it_ends_within_seconds_with_everything_down(project: Project, mute: int
         "FAILED", "FAILED", "COULD NOT ASK", "FAILED", "COULD NOT ASK", "COULD NOT ASK",
     ]  # fmt: skip
     assert (done.returncode, done.stderr, "Traceback" in done.stdout) == (1, "", False)
-    assert f"redis://:**@127.0.0.1:{port}/0 does not answer" in lines[0]
+    said = "No answer within 3s." if kind == "mute" else f"redis://:**@127.0.0.1:{port}/0 does not answer"
+    assert said in lines[0]
     assert "s3cret" not in done.stdout
     assert took < 60, f"{took:.1f}s: that is a hang, not a busy machine"
+
+
+LOST = """
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+every, _ = IntervalSchedule.objects.get_or_create(every=1, period="days")
+PeriodicTask.objects.create(name="lost", task="shop.gone", interval=every)
+"""
+
+
+@pytest.mark.services
+def test_limits_programs_and_lost_tasks_are_asked_of_who_knows(
+    tmp_path: Path, valkey: Valkey, postgres: Postgres
+) -> None:
+    ops = Project(tmp_path / "postgres", REDIS_URL=valkey.url, DATABASE_URL=postgres.url)
+    try:
+        ops.manage("migrate", "--no-input", "-v", "0")
+        ops.manage("sync_schedules")
+        args = ["-A", "opsproject", "worker", "-P", "threads", "-l", "INFO", "-n", "one@test"]
+        worker = ops.spawn([sys.executable, "-m", "celery", *args, "-c", "2"])
+        worker.wait_for_line("one@test ready", seconds=90)
+        found, _, document = states(ops, "--wait=20s", "--tag", "database", "schedules", "backups", "worker")
+        told = {check["title"]: check["message"] for check in document["checks"]}
+        asked = [found[title] for title in ("connections", "scheduled tasks", "backup programs")]
+        assert asked == ["ok"] * 3, document
+        assert re.fullmatch(r"It takes \d+, of which workers may open 2\.", told["connections"])
+        worker.terminate()
+        worker = ops.spawn([sys.executable, "-m", "celery", *args, "-c", "500"])
+        worker.wait_for_line("one@test ready", seconds=90)
+        ops.python(LOST)
+        found, code, document = states(ops, "--wait=20s", "--tag", "database", "schedules", "worker")
+        told = {check["title"]: check["message"] for check in document["checks"]}
+        assert (found["connections"], found["scheduled tasks"], code) == ("failed", "failed", 1), document
+        assert re.fullmatch(r"1 workers run 500 tasks at once, and it takes \d+\.", told["connections"])
+        assert told["scheduled tasks"] == "The schedule 'lost' sends 'shop.gone', which no worker knows."
+    finally:
+        ops.close()

@@ -33,8 +33,12 @@ def test_the_whole_way_on_postgresql(tmp_path: Path, postgres: Postgres, valkey:
         unchanged = rf"^Created 0, updated 0, disabled 0, deleted 0; {created[1]} unchanged, "
         assert re.search(unchanged, second, re.MULTILINE), second
         worker = project.start("run_worker", "-P", "threads", "-c", "2")
-        worker.wait_for_line(r"ready\.")
-        assert project.manage("doctor").stdout.endswith("8 ok.\n")
+        worker.wait_for_line(r"ready\.", seconds=120)
+        beat = project.start("run_beat")
+        beat.wait_for_line("Leading as", seconds=120)
+        said = project.manage("doctor", "--wait=20s").stdout
+        assert re.search(r"^\d+ ok\.\n\Z", said, re.MULTILINE), said
+        assert beat.terminate() == 0, beat.output
         said = project.python(
             "from maintenance.models import Lease\nfrom maintenance.tasks import clear_sessions, purge_results\n"
             "print([type(task.delay().get(timeout=20)).__name__ for task in (clear_sessions, purge_results)])\n"

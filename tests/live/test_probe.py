@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,11 @@ from tests.relay import Relay
 from tests.servers import Valkey
 
 SEND = "from tests.live.app.tasks import work\nfor _ in range({count}): work.delay('one', {seconds})"
+
+
+def soaked(*pools: str) -> list[Any]:
+    """Return what only make soak runs."""
+    return [pytest.param(pool, marks=pytest.mark.soak) for pool in pools]
 
 
 def probe(project: Project, *argv: str) -> int:
@@ -30,7 +36,7 @@ def started(project: Project, *args: str, **env: str) -> Process:
     return worker
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads", "solo", "eventlet", "gevent"])
+@pytest.mark.parametrize("pool", ["prefork", "eventlet", *soaked("threads", "solo", "gevent")])
 def test_a_frozen_worker_is_stuck_and_one_that_left_has_no_heartbeat(project: Project, pool: str) -> None:
     worker = started(project, "run_worker", "--pool", pool, "-c", "1", "-n", "one@test")
     os.kill(worker.pid, signal.SIGSTOP)
@@ -65,7 +71,7 @@ def test_a_full_green_pool_is_alive(project: Project) -> None:
         time.sleep(1)
 
 
-@pytest.mark.parametrize("pool", ["prefork", "solo", "eventlet"])
+@pytest.mark.parametrize("pool", ["prefork", *soaked("solo", "eventlet")])
 def test_without_its_broker_a_worker_is_alive_and_not_ready(project: Project, valkey: Valkey, pool: str) -> None:
     started(project, "run_worker", "--pool", pool, "-c", "1", "-n", "one@test")
     valkey.stop()

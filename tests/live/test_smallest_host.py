@@ -57,3 +57,33 @@ def test_what_needs_another_app_names_the_line_to_add(host: Project, command: st
     done = host.manage(command, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert line in done.stderr
+
+
+def test_its_health_is_that_of_what_it_has(host: Project) -> None:
+    code = (
+        "from maintenance.health import runner\nfrom maintenance.management import health\n"
+        "from tests.celery import app\n"
+        "for each in runner.look(health.checks(app, wait=0.1), deadline=20): print(each.id, each.state)"
+    )
+    assert host.python(code).splitlines() == [
+        "broker ok",
+        "database ok",
+        "migrations ok",
+        "cache ok",
+        "workers failed",
+        "queues unknown",
+        "queue.age ok",
+        "redis.policy ok",
+        "redis.visibility ok",
+        "redis.shared ok",
+        "disk ok",
+        "clock ok",
+    ]
+
+
+def test_a_beat_without_tables_has_a_heartbeat_too(host: Project, tmp_path: Path) -> None:
+    beat = host.start("run_beat", "--", "--schedule", str(tmp_path / "beat"), MAINTENANCE_RUN_DIR=str(tmp_path / "run"))
+    beat.wait_for_line("beat: Starting", seconds=60)
+    wait_for(lambda: (tmp_path / "run" / "beat").exists(), seconds=60)
+    assert beat.terminate() == 0
+    assert not (tmp_path / "run" / "beat").exists()

@@ -1,24 +1,55 @@
 """The plan of Flower: open to this machine only, or to those who sign in."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from maintenance.errors import MaintenanceError
+from maintenance.errors import CannotWrite, MaintenanceError
 from maintenance.health import flower
 from maintenance.health.flower import CredentialsInArgv, FlowerPlan, NoCredentials, OpenToTheWorld
 
+KEPT = (
+    "--persistent=True",
+    "--db=/srv/var/flower",
+    "--state_save_interval=60000",
+    "--max_tasks=10000",
+    "--purge_offline_workers=300",
+)
 SECRET = {"FLOWER_BASIC_AUTH": "ann:s3cret"}
 
 
 def plan(**given: Any) -> FlowerPlan:
-    facts: dict[str, Any] = {"python": "/py", "app": "proj", "address": "127.0.0.1", "port": 5555}
+    facts: dict[str, Any] = {
+        "python": "/py",
+        "app": "proj",
+        "address": "127.0.0.1",
+        "port": 5555,
+        "folder": Path("/srv/var"),
+    }
     return flower.plan(**facts | {"basic_auth": False, "environ": {}} | given)
 
 
 def test_the_whole_plan() -> None:
-    argv = ("/py", "-m", "celery", "-A", "proj", "flower", "--address=127.0.0.1", "--port=5555")
-    assert plan() == FlowerPlan("proj", "127.0.0.1", 5555, signs_in=False, argv=argv)
+    argv = ("/py", "-m", "celery", "-A", "proj", "flower", "--address=127.0.0.1", "--port=5555", *KEPT)
+    expected = FlowerPlan("proj", "127.0.0.1", 5555, False, Path("/srv/var/flower"), "", argv)
+    assert plan() == expected
+
+
+@pytest.mark.parametrize("prefix", ["flower", "/flower/"])
+def test_below_a_path_of_a_proxy_and_with_other_bounds(prefix: str) -> None:
+    found = plan(url_prefix=prefix, max_tasks=5)
+    assert found.argv[-3:] == ("--max_tasks=5", "--purge_offline_workers=300", "--url_prefix=flower")
+    assert flower.explain(found)[0] == "Flower of proj at http://127.0.0.1:5555/flower/ for everybody on this machine"
+
+
+def test_the_folder_is_made_or_named(tmp_path: Path) -> None:
+    flower.command(plan(folder=tmp_path / "a" / "b"))
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotWrite) as refused:
+        flower.command(plan(folder=tmp_path / "file" / "b"))
+    assert refused.value.exit_code == 73
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
@@ -39,7 +70,7 @@ def test_credentials_travel_in_the_environment_and_are_never_shown() -> None:
     assert found.secrets == SECRET
     assert flower.explain(found) == [
         "Flower of proj at http://[::]:5555/ for who knows a password in FLOWER_BASIC_AUTH",
-        "$ /py -m celery -A proj flower --address=:: --port=5555",
+        f"$ /py -m celery -A proj flower --address=:: --port=5555 {' '.join(KEPT)}",
     ]
     assert "s3cret" not in repr(found) + " ".join(found.argv)
 

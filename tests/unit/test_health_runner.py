@@ -123,18 +123,19 @@ def test_a_hanging_check_is_left_behind_and_not_started_again(forever: threading
         forever.wait(60)
         return ["Late."]
 
-    hanging = Fake("hangs", hang)
+    hanging = Fake("left behind", hang)
     started = time.monotonic()
     assert found(hanging, Fake("well", fine), deadline=0.2) == [
-        Finding("hangs", "fake", "unknown", "No answer within 0.2s.", "It hurts.", "Mend it."),
+        Finding("left behind", "fake", "unknown", "No answer within 0.2s.", "It hurts.", "Mend it."),
         Finding("well", "fake", "ok", "Fine."),
     ]
     still = "It has still not answered an earlier question, and is not asked again."
-    assert found(Fake("hangs", hang), deadline=0.01)[0].message == still
+    assert found(Fake("left behind", hang), deadline=0.01)[0].message == still
     assert time.monotonic() - started < 30
+    assert found(Fake("left behind", fine), deadline=0.01)[0].message == still, "by what it asks, not by its fields"
     assert starts == [1]
     forever.set()
-    wait_for(lambda: found(Fake("hangs", hang))[0].message == "Late.")
+    wait_for(lambda: found(Fake("left behind", hang))[0].message == "Late.")
 
 
 def test_two_looks_at_once_ask_once() -> None:
@@ -162,12 +163,12 @@ def test_what_needs_a_broken_check_could_not_ask(forever: threading.Event) -> No
     second = Dependent("second", failing(AssertionError("must not be asked")))
     hopeless = Finding("second", "fake", "unknown", "Could not ask: first mend first.")
     assert found(second, Fake("first", failing(CouldNotAsk("down"))))[0] == hopeless
-    assert found(second, Fake("first", lambda: [str(forever.wait(60))]), deadline=0.1)[0] == hopeless
     well = Dependent("second", fine)
     doubtful = failing(ServiceWarning("nearly"))
     for first in (Fake("first", fine), Fake("first", doubtful)):
         assert found(well, first)[0] == Finding("second", "fake", "ok", "Fine.")
     assert found(well) == [Finding("second", "fake", "ok", "Fine.")], "nobody asked the first"
+    assert found(second, Fake("first", lambda: [str(forever.wait(60))]), deadline=0.1)[0] == hopeless
 
 
 @dataclass

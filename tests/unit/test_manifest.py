@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from maintenance.backups import manifest
+from maintenance.backups import names
 from maintenance.backups.errors import ManifestBroken
 from maintenance.backups.manifest import Manifest
 from tests.unit.test_retention import backup
@@ -32,7 +32,7 @@ def test_every_field_survives_its_file() -> None:
         id=id_,
         alias="default",
         engine="mysql",
-        file=manifest.data_name(id_, "default", "mysql", "age"),
+        file=names.data_name(id_, "default", "mysql", "age"),
         host="web1",
         project="ops",
         started=datetime(2026, 1, 1, 0, 1, tzinfo=UTC),
@@ -125,9 +125,9 @@ def test_a_truncated_or_foreign_one_is_refused(content: bytes) -> None:
     ["default", "default_archive", "a.b", "a/b", "../a", "%2F", "ü €", "x.sqlite3.zst", "x.tar.zst.age", "a\nb", "."],
 )
 def test_a_file_name_gives_the_exact_alias_back(alias: str, engine: str, kind: str, encryption: str) -> None:
-    name = manifest.data_name("20260101T000100Z-00000001", alias, engine, encryption)
+    name = names.data_name("20260101T000100Z-00000001", alias, engine, encryption)
     assert "/" not in name
-    found = manifest.owner(name)
+    found = names.owner(name)
     assert found == ("20260101T000100Z-00000001", alias, engine, encryption)
     assert found is not None
     assert found.kind == kind
@@ -137,12 +137,12 @@ def test_a_file_name_gives_the_exact_alias_back(alias: str, engine: str, kind: s
     "name", ["db.sqlite3.zst", "20260101T000100Z-00000001.manifest.json", "20260101.a.sqlite3.zst"]
 )
 def test_a_foreign_file_has_no_owner(name: str) -> None:
-    assert manifest.owner(name) is None
+    assert names.owner(name) is None
 
 
 def test_ids_are_in_utc_and_unlike_each_other() -> None:
     started = datetime(2026, 1, 1, 1, 30, 7, tzinfo=timezone(timedelta(hours=2)))
-    ids = {manifest.new_id(started) for _ in range(50)}
+    ids = {names.new_id(started) for _ in range(50)}
     assert len(ids) == 50
     assert {id_[:17] for id_ in ids} == {"20251231T233007Z-"}
-    assert {manifest.started_second(id_) for id_ in ids} == {datetime(2025, 12, 31, 23, 30, 7, tzinfo=UTC)}
+    assert {names.started_second(id_) for id_ in ids} == {datetime(2025, 12, 31, 23, 30, 7, tzinfo=UTC)}

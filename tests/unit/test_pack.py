@@ -18,6 +18,7 @@ def test_heavy_tasks_go_to_their_queue_only_where_it_is_declared() -> None:
         "maintenance.cull_caches": {"expires": 3600},
         "maintenance.clear_files": HEAVY,
         "maintenance.verify_backup": HEAVY,
+        "maintenance.monitor": {"expires": 240},
     }
     for queues in ((), ("celery",), (Queue("heavy_tasks.other"),)):
         assert {frozenset(entry["options"]) for entry in pack(queues).values()} == {frozenset({"expires"})}
@@ -35,6 +36,7 @@ def test_each_entry_names_its_task_and_a_quiet_hour() -> None:
         crontab(hour="4", minute="15"),
         crontab(hour="4", minute="45"),
         crontab(hour="5", minute="15", day_of_week="sun"),
+        crontab(minute="*/5"),
     ]
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.backups.manifest import Manifest, data_name
+from maintenance.backups.manifest import Manifest
+from maintenance.backups.names import data_name
 from maintenance.backups.retention import Rules, decide, surplus
 from maintenance.backups.sidecars import Entry, Pinned, Verified
 

@@ -6,18 +6,23 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import ClassVar, Final
 
+from django.db import Error
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Min
+from django.utils.connection import ConnectionDoesNotExist
+
 from ...backups import catalog
 from ...backups.destination import Destination
-from ...backups.manifest import DATABASE
+from ...backups.names import DATABASE
 from ...backups.sidecars import Entry
-from ...units import human_duration, human_size
+from ...units import counted, human_duration, human_size
 from ..base import Check, Figure
 from ..memory import Memory
 
 # Of how many former backups the usual size is taken.
 _FORMER: Final = 5
 _near: Memory[catalog.Catalog] = Memory(15.0)
-_far: Memory[catalog.Catalog] = Memory(300.0)
+_far: Memory[catalog.Catalog] = Memory(300.0, at_most=900.0)
 
 
 @dataclass(repr=False)
@@ -41,6 +46,9 @@ class Backups(Check):
         now, ill, doubtful = datetime.now(UTC), [], []
         for alias in self.databases:
             ours = [entry for entry in found.entries if entry.group[:2] == (alias, DATABASE)]
+            if not ours and self._young(alias, now):
+                yield f"{alias!r} is too young to need one already."
+                continue
             if not ours:
                 ill.append(f"{alias!r} has no backup in {self.destination.label}.")
                 continue
@@ -54,11 +62,21 @@ class Backups(Check):
             raise self.failed(" ".join([*ill, *doubtful]))
         if doubtful:
             raise self.warning(" ".join(doubtful), cure="See `manage.py list_backups` and `manage.py verify_backup`.")
-        yield f"Each of {len(self.databases)} has a fresh one in {self.destination.label}."
+        fresh = sum(any(entry.group[:2] == (alias, DATABASE) for entry in found.entries) for alias in self.databases)
+        if fresh:
+            yield f"{counted(fresh, 'database')} in {self.destination.label}, with fresh ones."
 
     @property
     def _place(self) -> tuple[str, str]:
         return self.destination.alias, self.destination.label
+
+    def _young(self, alias: str, now: datetime) -> bool:
+        """Return whether nothing in a database can be older than its newest backup may be."""
+        try:
+            applied = MigrationRecorder.Migration.objects.using(alias).aggregate(first=Min("applied"))["first"]
+        except (Error, ConnectionDoesNotExist):
+            return False
+        return applied is not None and now - (applied if applied.tzinfo else applied.replace(tzinfo=UTC)) < self.age
 
     def _figures(self, alias: str, ours: list[Entry], now: datetime) -> Iterator[Figure]:
         which, newest = {"database": alias, "destination": self.destination.alias}, ours[-1].manifest

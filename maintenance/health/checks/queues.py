@@ -35,6 +35,8 @@ class QueueAge(Check):
         now, old, deep, blind = time.time(), [], [], {}
         for each in found:
             yield Figure("queue_messages", each.messages, {"queue": each.queue})
+            if self.most is not None and each.messages > self.most:
+                deep.append(f"{counted(each.messages, 'message')} wait in {each.queue!r}.")
             if each.messages and each.oldest is None:
                 blind[each.queue] = each.unknown
                 continue
@@ -43,8 +45,6 @@ class QueueAge(Check):
             if age > self.oldest.total_seconds():
                 old.append(f"The oldest of {counted(each.messages, 'message')} in {each.queue!r} has waited for "
                            f"{human_duration(round(age))}.")  # fmt: skip
-            if self.most is not None and each.messages > self.most:
-                deep.append(f"{counted(each.messages, 'message')} wait in {each.queue!r}.")
         if old:
             raise self.failed(" ".join(old))
         if deep:

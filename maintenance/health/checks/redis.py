@@ -1,6 +1,6 @@
 """Redis as a broker: that it drops nothing, shares nothing, and hands nothing out twice."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -58,7 +58,7 @@ class Shared(Check):
     """No cache lives in the Redis database of the broker, of results or of channel layers."""
 
     configured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
-    residents: Sequence[Resident] = field(default=(), repr=False)
+    residents: Callable[[], Sequence[Resident]] = field(default=tuple, repr=False)
     id: ClassVar[str] = "redis.shared"
     title: ClassVar[str] = "Redis databases"
     needs: ClassVar[tuple[str, ...]] = ("broker",)
@@ -66,10 +66,10 @@ class Shared(Check):
     cure: ClassVar[str] = "Give the cache a database number of its own in CACHES (redis://…/1), or a server."
 
     def ask(self) -> Iterator[str | Figure]:
-        met = []
+        met, residents = [], [each for each in self.residents() if not each.alias]
         for alias in self.configured:
             try:
-                caches.plan(aliases=[alias], configured=self.configured, residents=self.residents)
+                caches.plan(aliases=[alias], configured=self.configured, residents=residents)
             except caches.Shared as shared:
                 met.append(shared.message.partition(": ")[0])
         if met:
@@ -91,14 +91,11 @@ class Visibility(Check):
         allowed = visibility.timeout(self.app)
         yield Figure("redis_visibility_timeout_seconds", allowed)
         again = f"A message is handed out again after {_length(allowed)}"
-        for (seconds, source), verb in (
-            (visibility.longest(self.app), "may run"),
-            (visibility.longest_wait(self.app), "may wait"),
-        ):
+        known = {"runs": visibility.longest(self.app), "waits": visibility.longest_wait(self.app)}
+        for verb, (seconds, source) in known.items():
             if seconds >= allowed:
-                raise self.warning(
-                    f"{again}, but a task {verb} for {_length(seconds)} ({source}).", cure=_cure(seconds)
-                )
+                text = f"{again}, but one {verb} for up to {_length(seconds)} ({source})."
+                raise self.warning(text, cure=_cure(seconds))
         with asking.the_broker(self.app) as connection:
             held = list(islice(unacked.held(self.app, connection.default_channel), _HELD))
         now = datetime.now(UTC)

@@ -19,8 +19,8 @@ _FRESH: Final = 60.0
 # How far back runs that did not end are looked for: older results may be deleted.
 _BACK: Final = timedelta(days=1)
 _NO_LIMIT: Final = timedelta(hours=1)
-_late: Memory[tuple[dict[str, str], int]] = Memory(_FRESH)
-_drift: Memory[str] = Memory(300.0)
+_late: Memory[tuple[dict[str, str], int]] = Memory(_FRESH, at_most=3 * _FRESH)
+_drift: Memory[str] = Memory(_FRESH, at_most=3 * _FRESH)
 
 
 @dataclass(repr=False)

@@ -1,7 +1,8 @@
 """Rules of who is told: mail, webhooks, the watcher outside, and the token of the health page."""
 
 from collections.abc import Iterator
-from typing import Any
+
+import django
 
 from .base import WARNING, Trouble, rule
 from .facts import Facts
@@ -15,7 +16,8 @@ def nobody_is_told(facts: Facts) -> Iterator[Trouble]:
     Source: Django, ADMINS; docs/runbook.md.
     """
     if not facts.django("ADMINS") and not facts.ours.health.webhooks:
-        cure = 'Set ADMINS = ["ops@example.com"], or MAINTENANCE["HEALTH"]["WEBHOOKS"].'
+        admin = '"ops@example.com"' if django.VERSION >= (6,) else '("Ops", "ops@example.com")'
+        cure = f'Set ADMINS = [{admin}], or MAINTENANCE["HEALTH"]["WEBHOOKS"].'
         yield Trouble("There are neither ADMINS nor webhooks.", cure)
 
 
@@ -37,7 +39,7 @@ def watcher_unwatched(facts: Facts) -> Iterator[Trouble]:
     A monitor elsewhere that misses beat's sign of life is the only one who can tell.
     Source: docs/runbook.md, "Nothing tells that all is dead".
     """
-    if not _given(facts, "ping_url"):
+    if not facts.ours.health.ping_url:
         cure = 'Set MAINTENANCE["HEALTH"]["PING_URL"] to a check of healthchecks.io or the like.'
         yield Trouble("No monitor outside waits for beat's sign of life.", cure)
 
@@ -48,7 +50,7 @@ def health_token_missing(facts: Facts) -> Iterator[Trouble]:
 
     Details are for staff, or for who sends the token. Source: docs/settings.md, HEALTH.
     """
-    if not _given(facts, "token"):
+    if not facts.ours.health.token:
         cure = 'Set MAINTENANCE["HEALTH"]["TOKEN"] to 32 random characters, from the environment.'
         yield Trouble("The health page has no token.", cure)
 
@@ -85,7 +87,3 @@ def mail_sender_refused(facts: Facts) -> Iterator[Trouble]:
     sender = str(facts.django("SERVER_EMAIL", ""))
     if facts.django("ADMINS") and sender.endswith("@localhost"):
         yield Trouble(f"Alerts come from {sender}.", 'Set SERVER_EMAIL = "ops@your.domain".')
-
-
-def _given(facts: Facts, key: str) -> Any:
-    return getattr(facts.ours.health, key, None)

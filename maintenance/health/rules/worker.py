@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from ... import units
 from .base import ERROR, WARNING, Trouble, rule
 from .facts import Facts
 
@@ -22,13 +21,12 @@ def acks_late_but_lost(facts: Facts) -> Iterator[Trouble]:
     """A task whose process is killed (out of memory, say) is marked as failed and does not run again.
 
     acks_late alone covers a worker that dies as a whole; for a single child, reject_on_worker_lost is needed too.
-    Make sure that the task may run twice. Source: Celery, Configuration, task_reject_on_worker_lost.
+    A task that says so by itself has made its choice: it may run twice, or it may not.
+    Source: Celery, Configuration, task_reject_on_worker_lost.
     """
-    late = [name for name, task in facts.tasks.items() if task.acks_late and not task.reject_on_worker_lost]
-    if late and not facts.conf.task_reject_on_worker_lost:
-        who = f"{units.counted(len(late), 'task')}, {late[0]} for one,"
+    if facts.conf.task_acks_late and not facts.conf.task_reject_on_worker_lost:
         cure = f"Set {facts.line('task_reject_on_worker_lost', True)}."
-        yield Trouble(f"{who} acknowledge late, but not when their process is lost.", cure)
+        yield Trouble("Tasks acknowledge late, but not when their process is lost.", cure)
 
 
 @rule("reject-without-acks-late", WARNING, "worker")

@@ -7,7 +7,7 @@ from django.db import connections
 
 from maintenance import conf
 from maintenance.backups import create
-from maintenance.management import backups
+from maintenance.management import backup_flags, backup_run, backups
 from maintenance.management.base import Command as BaseCommand
 
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         which("--all", action="store_true", help="every database of DATABASES")
         text = "leave out the rows of these tables (default: BACKUPS.EXCLUDE_TABLE_DATA)"
         parser.add_argument("--exclude-table-data", nargs="+", action="extend", metavar="GLOB", help=text)
-        backups.add_flags(parser)
+        backup_flags.add_flags(parser)
 
     def handle(self, *, database: list[str] | None, **options: Any) -> None:
         how = backups.how(
@@ -31,4 +31,4 @@ class Command(BaseCommand):
             tag=options["tag"],
         )
         aliases = list(connections) if options["all"] else database or conf.get().backups.databases
-        backups.back_up(self, aliases, lambda alias: create.plan(alias=alias, **how), options)
+        backup_run.back_up(self, aliases, lambda alias: create.plan(alias=alias, **how), options)

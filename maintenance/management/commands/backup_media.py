@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from maintenance import conf
-from maintenance.management import backups
+from maintenance.management import backup_flags, backup_run, backups
 from maintenance.management.base import Command as BaseCommand
 
 
@@ -18,7 +18,7 @@ class Command(BaseCommand):
         which("--root", metavar="FOLDER", help="the files in this folder instead")
         text = "leave out the files whose paths match (* matches / too)"
         parser.add_argument("--exclude", nargs="+", action="extend", metavar="GLOB", default=[], help=text)
-        backups.add_flags(parser)
+        backup_flags.add_flags(parser)
 
     def handle(self, *, storage: list[str] | None, root: str | None, **options: Any) -> None:
         how = backups.how(
@@ -29,4 +29,4 @@ class Command(BaseCommand):
             tag=options["tag"],
         )
         names = ["media"] if root else storage or conf.get().backups.media
-        backups.back_up(self, names, lambda name: backups.media_plan(name, root=root, **how), options)
+        backup_run.back_up(self, names, lambda name: backups.media_plan(name, root=root, **how), options)

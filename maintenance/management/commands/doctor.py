@@ -35,8 +35,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
         add_app(parser)
-        wait = "how long a worker may take to answer (default: 5s)"
-        add("--wait", type=value(units.duration), default=timedelta(seconds=5), metavar="TIME", help=wait)
+        wait = "how long all checks together may take to answer (default: 3s)"
+        add("--wait", type=value(units.duration), default=timedelta(seconds=3), metavar="TIME", help=wait)
         add("--deploy", action="store_true", help="also what matters in production only")
         add("--tag", nargs="+", action="extend", default=[], metavar="TAG", help="only these, as broker or backups")
         add("--fail-on", choices=tuple(BAD), default="error", help="what makes the status 1 (default: error)")
@@ -87,8 +87,11 @@ def tags() -> set[str]:
 
 def ask(app: Celery, *, tags: Collection[str], wait: float) -> list[Finding]:
     """Return what the live checks of ``tags`` (none: all) find."""
-    wanted = [check for check in health.checks(app, wait=wait, round_trip=True) if not tags or tag_of(check) in tags]
-    return runner.look(wanted, deadline=wait + 2, secrets=health.secrets(app))
+    # Workers are asked once the broker has answered: they get what is likely to be left.
+    patience = max(wait / 2, wait - 0.5)
+    checks = [*health.checks(app, wait=patience, round_trip=True), *health.doctors(app, wait=min(1.0, patience))]
+    wanted = [check for check in checks if not tags or tag_of(check) in tags]
+    return runner.look(wanted, deadline=wait, secrets=health.secrets(app))
 
 
 def tag_of(check: Check) -> str:
@@ -107,7 +110,7 @@ def of_settings(app: Celery, *, tags: Collection[str], deploy: bool) -> list[Fin
     who = nothing_found(len(looked), with_checks=not tags or SETTINGS in tags)
     nothing = [] if found else [Finding(SETTINGS, SETTINGS, OK, who)]
     deleting = who_deletes(known) if not tags or "results" in tags else None
-    told = [Finding("old-results", "old results", OK, deleting.fact)] if deleting and not deleting.cure else []
+    told = [Finding("results.deleted", "who deletes", OK, deleting.fact)] if deleting and not deleting.cure else []
     return [*found, *nothing, *told]
 
 

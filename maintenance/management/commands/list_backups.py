@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from maintenance import conf
 from maintenance.backups import prune, report, shelves
-from maintenance.management import backups
+from maintenance.management import backup_flags, backups
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         add = parser.add_argument
         add("--database", nargs="+", action="extend", default=[], metavar="ALIAS", help="only of these")
         add("--tag", default="", help="only those made with this tag")
-        backups.add_to(parser)
+        backup_flags.add_to(parser)
         add_json(parser)
 
     def handle(self, *, database: list[str], to: list[str], tag: str, json: bool, **options: Any) -> None:

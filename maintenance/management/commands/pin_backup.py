@@ -7,7 +7,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
 from maintenance.backups import pins, shelves
-from maintenance.management import backups
+from maintenance.management import backup_flags, backups
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("id", metavar="ID|latest", help="which backup")
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, metavar="ALIAS", help="whose latest")
         parser.add_argument("--reason", default="", help="why, for others")
-        backups.add_to(parser)
+        backup_flags.add_to(parser)
         add_json(parser)
 
     def handle(self, *, id: str, database: str, to: list[str], reason: str, json: bool, **options: Any) -> None:

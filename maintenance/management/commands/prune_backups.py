@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 
 from maintenance import conf
 from maintenance.backups import prune, report, shelves
-from maintenance.management import backups
+from maintenance.management import backup_flags, backups
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json
 from maintenance.units import counted, human_size
@@ -22,8 +22,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
         add("--database", nargs="+", action="extend", default=[], metavar="ALIAS", help="only of these")
-        backups.add_to(parser)
-        backups.add_rules(parser)
+        backup_flags.add_to(parser)
+        backup_flags.add_rules(parser)
         add("--dry-run", action="store_true", help="only say what stays and what goes, and why")
         add_json(parser)
 

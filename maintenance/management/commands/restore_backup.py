@@ -10,7 +10,7 @@ from django.utils import timezone
 from maintenance import conf
 from maintenance.backups import report, restore, shelves
 from maintenance.backups.errors import NotMeant
-from maintenance.management import backups
+from maintenance.management import backup_flags, backups, transfer
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         add("--yes-i-mean", default="", metavar="ALIAS", help="with --noinput: the database that is overwritten")
         add("--no-safety-backup", action="store_true", help="do not back the database up first")
         add("--dry-run", action="store_true", help="only say what would be done")
-        backups.add_to(parser)
+        backup_flags.add_to(parser)
         add_json(parser)
 
     def handle(self, *, id: str, database: str | None, into: str, json: bool, **options: Any) -> None:
@@ -54,7 +54,7 @@ class Command(BaseCommand):
     def _restore(self, plan: restore.Plan, json: bool, *, safety: bool) -> restore.Restored:
         holder = backups.new_holder()
         first = partial(backups.safety, plan.alias, holder) if safety else str
-        with backups.progress(self, wanted=not json) as watch:
+        with transfer.progress(self, wanted=not json) as watch:
             return restore.restore(
                 plan,
                 holder=holder,

@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 from django.db import DEFAULT_DB_ALIAS
 
 from maintenance.backups import pins, shelves
-from maintenance.management import backups
+from maintenance.management import backup_flags, backups
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json
 
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("id", metavar="ID|latest", help="which backup")
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, metavar="ALIAS", help="whose latest")
-        backups.add_to(parser)
+        backup_flags.add_to(parser)
         add_json(parser)
 
     def handle(self, *, id: str, database: str, to: list[str], json: bool, **options: Any) -> None:

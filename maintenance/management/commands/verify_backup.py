@@ -10,7 +10,7 @@ from maintenance.backups import drill, shelves
 from maintenance.backups.errors import SomeDamaged
 from maintenance.backups.shelves import Place
 from maintenance.backups.sidecars import LEVELS
-from maintenance.management import backups
+from maintenance.management import backup_flags, backups, transfer
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json, value
 from maintenance.units import counted
@@ -26,13 +26,13 @@ class Command(BaseCommand):
         add("--database", metavar="ALIAS", help=f"whose latest (default: {DEFAULT_DB_ALIAS})")
         add("--level", choices=LEVELS, default=LEVELS[-1], help="how far to go")
         add("--sample", type=value(drill.share), metavar="10%", help="with --all: those verified longest ago, so many")
-        backups.add_to(parser)
+        backup_flags.add_to(parser)
         add_json(parser)
 
     def handle(self, *, json: bool, level: str, **options: Any) -> None:
         means, outcomes = backups.means(level), []
         for place in self._places(**options):
-            with backups.progress(self, wanted=not json) as watch:
+            with transfer.progress(self, wanted=not json) as watch:
                 outcome = drill.examine(place, means, clock=timezone.now, watch=watch)
             outcomes.append(outcome)
             if not json:

@@ -22,6 +22,8 @@ from .tools import find
 
 _CLIENT: Final = ("--batch", "--default-character-set=utf8mb4", "--max-allowed-packet=1G")
 _TRAILER: Final = b"\n-- Dump completed"
+# How long the lock of another restore is waited for, in seconds: it may be one that has just ended.
+_PATIENCE: Final = 3
 
 
 def decode(job: Job, *, using: str) -> tuple[str, ...]:
@@ -102,7 +104,7 @@ def _claimed(server: Server, alias: str) -> Swap:
             except pipes.ProgramFailed as error:
                 raise RestoreFailed(where=live, reason=error.facts["said"]) from error
 
-    if not schemas.lock(server, schemas.beside(live, "restore")):
+    if not schemas.lock(server, schemas.beside(live, "restore"), patience=_PATIENCE):
         raise RestoreRuns(alias=alias)
     return Swap(server, live, run_events)
 

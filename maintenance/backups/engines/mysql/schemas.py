@@ -89,7 +89,10 @@ def sweep(server: Server) -> int:
     return swept
 
 
-def lock(server: Server, name: str) -> bool:
-    """Take the server's lock of this name until our connection ends; return False when another has it."""
-    server.cursor.execute("SELECT GET_LOCK(%s, 0)", [name])
+def lock(server: Server, name: str, *, patience: int = 0) -> bool:
+    """Take the server's lock of this name until our connection ends; return False when another has it.
+
+    Where another connection has just ended, its locks last a moment longer: ``patience`` is in seconds.
+    """
+    server.cursor.execute("SELECT GET_LOCK(%s, %s)", [name, patience])
     return bool(server.cursor.fetchone()[0])

@@ -82,6 +82,28 @@ DO $maintenance$
 DECLARE
   ours text;
 BEGIN
+  -- What is in no schema, first: event triggers would hear of the rest. Those of extensions stay with them.
+  FOREACH ours IN ARRAY ARRAY(
+    WITH mine AS (
+      SELECT 'pg_catalog.pg_publication'::regclass AS classid, oid, 'PUBLICATION' AS kind, pubname AS name,
+        pubowner AS owner
+      FROM pg_catalog.pg_publication
+      UNION ALL
+      SELECT 'pg_catalog.pg_event_trigger'::regclass, oid, 'EVENT TRIGGER', evtname, evtowner
+      FROM pg_catalog.pg_event_trigger
+      UNION ALL
+      SELECT 'pg_catalog.pg_foreign_server'::regclass, oid, 'SERVER', srvname, srvowner
+      FROM pg_catalog.pg_foreign_server
+      UNION ALL
+      SELECT 'pg_catalog.pg_foreign_data_wrapper'::regclass, oid, 'FOREIGN DATA WRAPPER', fdwname, fdwowner
+      FROM pg_catalog.pg_foreign_data_wrapper
+    )
+    SELECT format('DROP %s IF EXISTS %I CASCADE', kind, name) FROM mine
+    WHERE pg_catalog.pg_has_role(mine.owner, 'USAGE') AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_depend d WHERE d.classid = mine.classid AND d.objid = mine.oid AND d.deptype = 'e'))
+  LOOP
+    EXECUTE ours;
+  END LOOP;
   -- All names are taken first: what a cascade has dropped has none any more.
   FOREACH ours IN ARRAY ARRAY(
     WITH mine AS (
@@ -112,6 +134,10 @@ BEGIN
       SELECT 'pg_catalog.pg_collation'::regclass, oid, collnamespace, 4, 'COLLATION', oid::regcollation::text, collowner
       FROM pg_catalog.pg_collation
       UNION ALL
+      SELECT 'pg_catalog.pg_opfamily'::regclass, f.oid, opfnamespace, 4, 'OPERATOR FAMILY',
+        format('%s.%I USING %I', opfnamespace::regnamespace, opfname, amname), opfowner
+      FROM pg_catalog.pg_opfamily f JOIN pg_catalog.pg_am a ON a.oid = opfmethod
+      UNION ALL
       SELECT 'pg_catalog.pg_operator'::regclass, oid, oprnamespace, 4, 'OPERATOR', oid::regoperator::text, oprowner
       FROM pg_catalog.pg_operator
     )
@@ -120,11 +146,6 @@ BEGIN
     WHERE n.nspname IN ({names}) AND pg_catalog.pg_has_role(mine.owner, 'USAGE') AND NOT EXISTS (
       SELECT FROM pg_catalog.pg_depend d WHERE d.classid = mine.classid AND d.objid = mine.oid AND d.deptype = 'e')
     ORDER BY rank, mine.oid)
-  LOOP
-    EXECUTE ours;
-  END LOOP;
-  FOR ours IN SELECT format('DROP PUBLICATION %I', pubname) FROM pg_catalog.pg_publication
-    WHERE pg_catalog.pg_has_role(pubowner, 'USAGE')
   LOOP
     EXECUTE ours;
   END LOOP;

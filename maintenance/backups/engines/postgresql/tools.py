@@ -14,6 +14,8 @@ from maintenance.process import Command
 
 # Debian's, Red Hat's, Homebrew's.
 _FOLDERS: Final = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
+# Debian's script on PATH, a tenth of a second slow; what it starts is in one of those folders.
+_WRAPPER: Final = "pg_wrapper"
 
 
 class Tool(NamedTuple):
@@ -50,7 +52,7 @@ def _places(name: str, path: str) -> Iterator[str]:
     known = (str(folder) for pattern in _FOLDERS for folder in sorted(Path("/").glob(pattern)))
     for folder in (*path.split(os.pathsep), *known):
         place = shutil.which(name, path=folder) if folder else None
-        if place:
+        if place and Path(place).resolve().name != _WRAPPER:
             yield place
 
 

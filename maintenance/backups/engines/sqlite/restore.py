@@ -74,8 +74,8 @@ def recover(*, alias: str) -> str:
 
 def _unpack(job: Job, path: Path | None = None) -> Path:
     path = path or job.folder / "unpacked"
-    with streams.create(path).open("wb") as file:
-        job.feed(file.write)
+    with streams.create(path).open("wb") as file, streams.behind(file.write) as sink:
+        job.feed(sink)
     return path
 
 
