@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from celery.schedules import crontab
 from django.core.management import call_command
+from django.core.management.color import color_style
 from django.db import connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from kombu import Queue
 
+from maintenance.management.schedules import painted
 from maintenance.models import ManagedSchedule
 from tests.celery import app
 from tests.conftest import Outcome
@@ -309,3 +311,12 @@ def test_without_tables_it_says_migrate(declare: Callable[..., None], run: Run) 
     assert (out, code) == ("", 69 if connection.vendor == "sqlite" else 1)
     assert err.endswith("run `manage.py migrate`.\n")
     assert not PeriodicTask.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "style"),
+    [("+ a: x", "SUCCESS"), ("~ a: y", "WARNING"), ("- a: z", "ERROR"), ("! a: c", "NOTICE"), ("Created 1", "")],
+)
+def test_a_line_of_a_plan_has_the_colour_of_its_sign(line: str, style: str) -> None:
+    colours = color_style(force_color=True)
+    assert painted(line, colours) == (getattr(colours, style)(line) if style else line)
