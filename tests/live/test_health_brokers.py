@@ -39,6 +39,8 @@ def celery(url: str, **options: Any) -> Celery:
         Queue("heavy", Exchange("heavy"), routing_key="heavy"),
     ]
     app.finalize()
+    for name in [each for each in app.tasks if not each.startswith("celery.")]:
+        del app.tasks[name]  # shared ones, of whatever module other tests have imported
     return app
 
 

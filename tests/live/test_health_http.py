@@ -87,11 +87,11 @@ def test_a_stack_that_is_well(project: Project) -> None:
     wait_for(lambda: web.get("/healthz/")[0] == 200, seconds=60, every=1, about=web.get("/healthz/", **bearer())[1])
     code, text = web.get("/healthz/?format=json", **bearer())
     found = json.loads(text)
-    assert code == 200
+    assert code == 200, text
     assert set(found) == {
         *("broker", "database", "migrations", "cache", "workers", "queues", "queue.age", "redis.policy"),
         *("redis.visibility", "redis.shared", "beat", "schedules.late", "schedules.drift", "results.backlog"),
-        *("results.failures", "backups", "disk", "clock"),
+        *("results.failures", "schedules.failed", "backups", "disk", "clock"),
     }
     code, metrics = web.get("/metrics", **bearer())
     assert code == 200
