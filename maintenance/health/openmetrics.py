@@ -11,7 +11,7 @@ CONTENT_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-
 PREFIX: Final = "maintenance"
 HELP: Final[Mapping[str, str]] = {
     "check_state": "The state that a check is in (1), and those that it is not in (0).",
-    "check_seconds": "How long a check took.",
+    "database_connections_limit": "How many connections the database's server allows.",
     "database_answer_seconds": "How long a database took to answer.",
     "workers_answering": "How many workers answered; not more than were needed to know a consumer of every queue.",
     "queue_consumers": "How many of the workers that answered consume a queue.",
@@ -21,6 +21,7 @@ HELP: Final[Mapping[str, str]] = {
     "beat_leader": "Whether a beat leads, and which.",
     "schedules": "How many schedules there are.",
     "schedules_late": "How many schedules were not sent when they were due, or have not ended since.",
+    "schedules_failed": "How many maintenance schedules' last run failed.",
     "schedules_drifted": "Whether the tables differ from the schedules that are declared.",
     "task_runs_last_hour": "How many runs of a task ended in the last hour.",
     "task_failures_last_hour": "How many of them failed.",

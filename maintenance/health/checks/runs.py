@@ -27,7 +27,7 @@ class Runs(Check):
             names = list(ours.values_list("name", flat=True))
             ended = results.last_of_schedules(names) if names else {}
         bad = {name: found for name, found in ended.items() if found.status == "FAILURE"}
-        yield Figure("maintenance_schedules_failed", len(bad))
+        yield Figure("schedules_failed", len(bad))
         if bad:
             name, found = min(bad.items())
             more = f" So did {len(bad) - 1} more." if len(bad) > 1 else ""
