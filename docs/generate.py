@@ -216,6 +216,7 @@ def option(action: argparse.Action) -> tuple[str, str, str]:
 
 def rules() -> Iterator[str]:
     """Yield the lines of docs/rules.md."""
+    from maintenance.health.checks import KINDS
     from maintenance.health.rules import RULES
 
     yield from ("# Rules", "", NOTE, "")
@@ -233,6 +234,15 @@ def rules() -> Iterator[str]:
             also = f", {rule.check}" if rule.check else ""
             yield from (f"### {rule.id}", "", f"{rule.severity.capitalize()}{when}{also}. **{rule.consequence}**", "")
             yield from paragraph(rule.reason)
+    yield from ("## Live checks", "")
+    yield from paragraph(
+        "What doctor, `/healthz/`, `/metrics`, the ops page and the monitor ask of the services themselves. `doctor "
+        "--explain ID` asks one alone. Several of a kind have a name after their id, as `database:other`."
+    )
+    for kind in sorted(KINDS, key=lambda kind: kind.id):
+        yield from (f"### {kind.id}", "")
+        yield from paragraph(" ".join((kind.__doc__ or "").split()))
+        yield from paragraph(" ".join(filter(None, (f"Else: **{kind.consequence}**", kind.cure))))
 
 
 def settings() -> Iterator[str]:

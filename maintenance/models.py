@@ -24,6 +24,11 @@ class Lease(models.Model):
     def __str__(self) -> str:
         return f"{self.name}: {self.holder}"
 
+    @property
+    def host_and_process(self) -> str:
+        """The holder without the random part that lease.this_process() ends it with."""
+        return self.holder.rpartition(":")[0] or self.holder
+
 
 class ManagedSchedule(models.Model):
     """A schedule that sync_schedules created, and what it last applied. Only these are ever updated by it."""

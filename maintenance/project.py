@@ -101,6 +101,12 @@ def _driver(app: Celery) -> str:
     return str(transport.driver_type)
 
 
+def setting_name(app: Celery, option: str) -> str:
+    """Return a Celery setting's name as the project writes it."""
+    namespace = getattr(app, "namespace", None)
+    return f"{namespace}_{option.upper()}" if namespace else f"app.conf.{option}"
+
+
 def masked(url: object) -> str:
     """Return a broker or cache URL (or a list of them) without passwords."""
     if isinstance(url, list | tuple):

@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from django_celery_beat.models import PeriodicTasks
-
+from ..schedules import enabled
 from .entries import Entries
 
 logger = logging.getLogger("maintenance.beat")
@@ -29,7 +28,7 @@ class Changes:
 
     def notice(self, *, now: datetime) -> None:
         """Read the mark, and the tables where it is another one, or was read too long ago. Raises DatabaseError."""
-        mark = PeriodicTasks.objects.using(self._using).values_list("last_update", flat=True).filter(ident=1).first()
+        mark = enabled.mark(using=self._using)
         if mark == self._mark and self._clock() - self._read_at < READ_ALL_EVERY:
             return
         changed = self._entries.refresh(now=now)

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from celery import Celery
 
-KOMBU_DEFAULT = 3600.0
+from .. import project
+
+KOMBU_DEFAULT: Final = 3600.0
+_CELERY_BACKOFF: Final = 600.0
 
 
 def timeout(app: Celery) -> float:
@@ -15,25 +18,38 @@ def timeout(app: Celery) -> float:
 
 
 def longest(app: Celery) -> tuple[float, str]:
-    """Return the longest time limit (0: none) and where it comes from."""
-    limits = {"CELERY_TASK_TIME_LIMIT": float(app.conf.task_time_limit or 0)}
+    """Return the longest hard time limit in seconds (0: none), and whose it is."""
+    limits = {project.setting_name(app, "task_time_limit"): float(app.conf.task_time_limit or 0)}
     limits |= {f"task {name}": float(task.time_limit or 0) for name, task in app.tasks.items()}
     return _largest(limits)
 
 
+def waits(app: Celery, *, entries: Mapping[str, Any] | None = None) -> dict[str, float]:
+    """Return for how many seconds workers hold messages until they are due, as far as is declared, by who sends them.
+
+    ``entries`` are those of the beat schedule that count (default: all). Retries and countdowns are ETAs.
+    """
+    found = {f"task {name}": _longest_retry(task) for name, task in sorted(app.tasks.items())}
+    given = app.conf.beat_schedule if entries is None else entries
+    found |= {f"schedule {name}": _countdown(entry) for name, entry in given.items()}
+    return {who: seconds for who, seconds in found.items() if seconds}
+
+
 def longest_wait(app: Celery) -> tuple[float, str]:
-    """Return the longest time that a worker holds a message until it is due, as far as is declared, and where."""
-    waits = {f"task {name} (default_retry_delay)": _seconds(task.default_retry_delay) for name, task in _retried(app)}
-    waits |= {
-        f"schedule {name} (countdown)": _seconds((entry.get("options") or {}).get("countdown"))
-        for name, entry in app.conf.beat_schedule.items()
-        if isinstance(entry, Mapping)
-    }
-    return _largest(waits or {"": 0.0})
+    """Return the longest of the waits (0: none), and whose it is."""
+    return _largest({"": 0.0} | waits(app))
 
 
-def _retried(app: Celery) -> list[tuple[str, Any]]:
-    return [(name, task) for name, task in app.tasks.items() if getattr(task, "autoretry_for", None)]
+def _longest_retry(task: Any) -> float:
+    if not task.max_retries:
+        return 0.0
+    if getattr(task, "retry_backoff", False):
+        return float(getattr(task, "retry_backoff_max", _CELERY_BACKOFF))
+    return _seconds(task.default_retry_delay)
+
+
+def _countdown(entry: object) -> float:
+    return _seconds((entry.get("options") or {}).get("countdown")) if isinstance(entry, Mapping) else 0.0
 
 
 def _seconds(value: object) -> float:
@@ -42,6 +58,6 @@ def _seconds(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _largest(values: dict[str, float]) -> tuple[float, str]:
+def _largest(values: Mapping[str, float]) -> tuple[float, str]:
     source = max(values, key=lambda name: values[name])
     return values[source], source

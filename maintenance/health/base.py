@@ -6,6 +6,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from celery import Celery
+from celery.app import app_or_default
 from health_check.base import HealthCheck, HealthCheckResult
 from health_check.exceptions import HealthCheckException, ServiceUnavailable, ServiceWarning
 
@@ -53,6 +55,8 @@ class Check(HealthCheck):  # type: ignore[misc] # untyped
     cure: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ()
     """Keys of the checks that must be well before this one can ask."""
+    rules: ClassVar[tuple[str, ...]] = ()
+    """Ids of the rules that tell the same of the settings alone: doctor says it once."""
     hanging: ClassVar[str] = UNKNOWN
     """The state that no answer in time means."""
 
@@ -108,3 +112,10 @@ class Check(HealthCheck):  # type: ignore[misc] # untyped
         from . import runner  # which knows checks
 
         return await runner.result(self)
+
+
+@dataclass(repr=False)
+class OfApp(Check):
+    """A check that asks what a Celery app uses: the current one, unless another is given."""
+
+    app: Celery = field(default_factory=app_or_default, repr=False)

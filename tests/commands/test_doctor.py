@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -12,6 +13,7 @@ from django.core.management import call_command
 
 from maintenance.health import checkup
 from maintenance.health.base import Check, CouldNotAsk, Figure
+from maintenance.health.checks import Clock
 from maintenance.health.rules import RULES
 from maintenance.management import health
 from tests.celery import app as celery
@@ -229,6 +231,36 @@ def test_explain_says_why_and_what_is_found_here(run: Run, settings: Any, id: st
     settings.CELERY_QUEUES = []
     here = "Here: CELERY_QUEUES is the old name of CELERY_TASK_QUEUES. Rename CELERY_QUEUES to CELERY_TASK_QUEUES.\n"
     assert run("doctor", "--explain", id) == (f"{said}{here}", "", 0)
+
+
+def test_explain_of_a_live_check_asks_it_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "checks", lambda app, **options: [Clock(timedelta(days=1)), Fake("broker", "Silent.")])
+    said = (
+        "clock (live check, tag clock)\n"
+        "Well is: The clocks of this host and of the default database differ by little.\n"
+    )
+    out, err, code = run("doctor", "--explain", "clock")
+    assert out.startswith(said)
+    assert re.search(r"^Here: ok\. .+$", out, re.M)
+    assert ("Silent" in out, err, code) == (False, "", 0)
+    document = json.loads(run("doctor", "--explain", "clock", "--json")[0])
+    assert (document["id"], document["severity"], document["tag"], document["found"]) == ("clock", None, "clock", [])
+
+
+def test_explain_of_a_live_check_that_nothing_here_needs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "checks", lambda app, **options: [])
+    assert run("doctor", "--explain", "redis.policy")[0].endswith("\nHere: nothing needs it.\n")
+
+
+def test_what_a_live_check_found_no_rule_says_again(
+    run: Run, asked: Callable[..., dict[str, Any]], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Fake, "rules", ("old-queues-name",))
+    settings.CELERY_QUEUES = []
+    asked(Fake("names", "Old."))
+    assert run("doctor")[0].count("old-queues-name") == 0
+    asked(Fake("names"))
+    assert run("doctor")[0].count("old-queues-name") == 1
 
 
 def test_explain_as_json(run: Run) -> None:

@@ -108,7 +108,7 @@ def test_limits_programs_and_lost_tasks_are_asked_of_who_knows(
         found, code, document = states(ops, "--wait=20s", "--tag", "database", "schedules", "worker")
         told = {check["title"]: check["message"] for check in document["checks"]}
         assert (found["connections"], found["scheduled tasks"], code) == ("failed", "failed", 1), document
-        assert re.fullmatch(r"1 workers run 500 tasks at once, and it takes \d+\.", told["connections"])
+        assert re.fullmatch(r"1 worker runs 500 tasks at once, and it takes \d+\.", told["connections"])
         assert told["scheduled tasks"] == "The schedule 'lost' sends 'shop.gone', which no worker knows."
     finally:
         ops.close()

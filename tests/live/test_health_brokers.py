@@ -106,7 +106,7 @@ def test_a_message_without_a_time_is_told(valkey: Valkey) -> None:
 
 @pytest.mark.services
 def test_rabbitmq_tells_how_many_wait_and_not_how_long(rabbitmq: RabbitMQ) -> None:
-    app = celery(rabbitmq.url)
+    app = celery(rabbitmq.url, confirm_publish=True)
     assert messages(checks.QueueAge(app)) == {"default": 0, "heavy": 0}, "nobody has declared them yet"
     for _ in range(3):
         send(app, ago=AGO)
@@ -177,7 +177,7 @@ def test_a_cache_in_the_brokers_database(valkey: Valkey, settings: Any) -> None:
     residents: list[Resident] = [each for each in caches.residents(app, settings=settings) if not each.alias]
     check = checks.Shared(settings.CACHES, lambda: residents)
     state, message = found(check)
-    assert (state, message.startswith("Cache 'pages' shares the Redis database 127.0.0.1:")) == ("warning", True)
+    assert (state, message.startswith("Cache 'pages' shares the Redis database 127.0.0.1:")) == ("failed", True)
     assert "the broker" in message
     settings.CACHES = {"default": settings.CACHES["default"]}
     assert found(checks.Shared(settings.CACHES, lambda: residents)) == ("ok", "No cache shares its database.")
@@ -191,12 +191,15 @@ def test_a_task_that_outlives_its_message(valkey: Valkey) -> None:
     app.conf.task_time_limit = 600
     assert found(check) == (
         "warning",
-        "A message is handed out again after 10m, but one runs for up to 10m (CELERY_TASK_TIME_LIMIT).",
+        "A message is handed out again after 10m, but one runs for up to 10m (app.conf.task_time_limit).",
     )
-    app.conf.task_time_limit = None
     app.conf.beat_schedule = {"later": {"task": "app.work", "schedule": 60, "options": {"countdown": 700}}}
-    assert found(check)[1].endswith("one waits for up to 11m40s (schedule later (countdown)).")
-    assert ask(check).finding.cure == 'Set CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] = 1300.'
+    assert found(check)[1].endswith(
+        "one runs for up to 10m (app.conf.task_time_limit) and one waits for up to 11m40s (schedule later)."
+    )
+    assert ask(check).finding.cure == 'Set app.conf.broker_transport_options["visibility_timeout"] = 1300.'
+    app.conf.task_time_limit = None
+    assert found(check)[1].endswith("but one waits for up to 11m40s (schedule later).")
 
 
 def test_a_message_that_a_worker_holds_for_too_long(valkey: Valkey) -> None:

@@ -1,5 +1,8 @@
 """Every check, a file a subject."""
 
+from typing import Final
+
+from ..base import Check
 from .backups import Backups
 from .beat import Beat
 from .clock import Clock
@@ -13,7 +16,35 @@ from .schedules import Drift, Late
 from .services import Broker, Cache, Database, Migrations
 from .workers import Queues, RoundTrip, Workers
 
+KINDS: Final[tuple[type[Check], ...]] = (
+    Backlog,
+    Backups,
+    Beat,
+    Broker,
+    Cache,
+    Clock,
+    Connections,
+    Database,
+    Disk,
+    Drift,
+    Failures,
+    Late,
+    Migrations,
+    Policy,
+    Programs,
+    QueueAge,
+    Queues,
+    Registered,
+    RoundTrip,
+    Runs,
+    Shared,
+    Visibility,
+    Workers,
+)
+"""All of them."""
+
 __all__ = [
+    "KINDS",
     "Backlog",
     "Backups",
     "Beat",

@@ -24,25 +24,20 @@ class Beat(Check):
     cure: ClassVar[str] = "Start it: `manage.py run_beat`. (One with --no-lease cannot be seen from here.)"
 
     def ask(self) -> Iterator[str | Figure]:
-        from django_celery_beat.models import PeriodicTask  # which a project may lack
+        from ...schedules import enabled  # whose tables a project may lack
 
         with asking.the_database():
             row = Lease.objects.filter(name="beat").annotate(now=Now()).first()
-            wanted = PeriodicTask.objects.filter(enabled=True).exists()
+            wanted = enabled.some(using=enabled.alias())
         leads = row is not None and row.expires > row.now
         if row is not None:
             # It is renewed in the thread that ticks, to last for its whole life each time.
             yield Figure("beat_tick_age_seconds", max(0.0, (row.now - row.expires + self.lease_ttl).total_seconds()))
-        yield Figure("beat_leader", float(leads), {"holder": _who(row.holder) if row and leads else ""})
+        yield Figure("beat_leader", float(leads), {"holder": row.host_and_process if row and leads else ""})
         if leads and row is not None:
-            yield f"{_who(row.holder)} leads since {row.since.isoformat(timespec='seconds')}."
+            yield f"{row.host_and_process} leads since {row.since.isoformat(timespec='seconds')}."
         elif wanted:
             last = f" since {row.expires.isoformat(timespec='seconds')}" if row else ""
             raise self.failed(f"None leads{last}.")
         else:
             yield "No schedule is enabled, so none is needed."
-
-
-def _who(holder: str) -> str:
-    """Return the host and process of a holder, without its random part."""
-    return holder.rpartition(":")[0] or holder

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
-from celery import Celery
-from celery.app import app_or_default
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from ...backups.errors import ToolMissing, ToolTooOld
+from ...units import counted
 from .. import asking
-from ..base import Check, Figure
+from ..base import Check, Figure, OfApp
 
 _LIMITS: Final = {
     # What superusers keep for themselves is not for workers.
@@ -22,10 +21,9 @@ _LIMITS: Final = {
 
 
 @dataclass(repr=False)
-class Connections(Check):
+class Connections(OfApp):
     """The database takes as many connections as the workers that answer may open at once."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     alias: str = DEFAULT_DB_ALIAS
     wait: float = 1.0
     id: ClassVar[str] = "database.connections"
@@ -45,12 +43,13 @@ class Connections(Check):
         with asking.the_database(), connections[self.alias].cursor() as cursor:
             cursor.execute(statement)
             limit = int(cursor.fetchone()[0])
-        stats = answers(self.app, "stats", self.wait)
+        stats = asking.workers(self.app, "stats", wait=self.wait)
         wanted = sum(int((each.get("pool") or {}).get("max-concurrency") or 1) for each in stats.values())
         yield Figure("database_connections_limit", limit)
         if wanted > limit:
             cure = "Lower -c of the workers, or set max_connections higher, or put a pooler in between."
-            raise self.failed(f"{len(stats)} workers run {wanted} tasks at once, and it takes {limit}.", cure=cure)
+            who = f"{counted(len(stats), 'worker')} {'runs' if len(stats) == 1 else 'run'}"
+            raise self.failed(f"{who} {wanted} tasks at once, and it takes {limit}.", cure=cure)
         yield f"It takes {limit}, of which workers may open {wanted}."
 
 
@@ -79,10 +78,9 @@ class Programs(Check):
 
 
 @dataclass(repr=False)
-class Registered(Check):
+class Registered(OfApp):
     """Each task that an enabled schedule sends is known to a worker that answers."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     wait: float = 1.0
     id: ClassVar[str] = "schedules.registered"
     title: ClassVar[str] = "scheduled tasks"
@@ -91,27 +89,20 @@ class Registered(Check):
     cure: ClassVar[str] = "Restart the workers with the code that has it, or correct the schedule."
 
     def ask(self) -> Iterator[str | Figure]:
-        sent = dict(self._sent())
-        known = {name.split(" ")[0] for names in answers(self.app, "registered", self.wait).values() for name in names}
+        sent = self._sent()
+        answers = asking.workers(self.app, "registered", wait=self.wait)
+        known = {name.split(" ")[0] for names in answers.values() for name in names}
         lost = {schedule: task for schedule, task in sent.items() if task not in known}
         if lost:
             schedule, task = next(iter(lost.items()))
             more = f" And {len(lost) - 1} more." if len(lost) > 1 else ""
             raise self.failed(f"The schedule {schedule!r} sends {task!r}, which no worker knows.{more}")
-        yield f"Workers know what {len(sent)} schedules send."
+        yield f"Workers know what {counted(len(sent), 'schedule')} {'sends' if len(sent) == 1 else 'send'}."
 
-    def _sent(self) -> list[tuple[str, str]]:
+    def _sent(self) -> dict[str, str]:
         if not apps.is_installed("django_celery_beat"):
-            return [(name, str(entry["task"])) for name, entry in self.app.conf.beat_schedule.items()]
-        from django_celery_beat.models import PeriodicTask
+            return {name: str(entry["task"]) for name, entry in self.app.conf.beat_schedule.items()}
+        from ...schedules import enabled
 
         with asking.the_database():
-            return list(PeriodicTask.objects.filter(enabled=True).order_by("name").values_list("name", "task"))
-
-
-def answers(app: Celery, question: str, wait: float) -> dict[str, Any]:
-    """Return what each worker answers within ``wait`` seconds; a beat is none. Raises CouldNotAsk."""
-    control: Any = app.control
-    with asking.the_broker(app) as connection:
-        replies = control.broadcast(question, reply=True, timeout=wait, connection=connection) or ()
-    return {name: found for reply in replies for name, found in reply.items() if not name.startswith("celerybeat@")}
+            return enabled.tasks(using=enabled.alias())

@@ -2,24 +2,20 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
-
-from celery import Celery
-from celery.app import app_or_default
 
 from ...broker.waiting import waiting
 from ...units import counted, human_duration
 from .. import asking
-from ..base import Check, Figure
+from ..base import Figure, OfApp
 
 
 @dataclass(repr=False)
-class QueueAge(Check):
+class QueueAge(OfApp):
     """The oldest message of no queue waits for too long."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     oldest: timedelta = timedelta(minutes=15)
     most: int | None = None
     """How many messages may wait in a queue; None: any number."""

@@ -6,15 +6,12 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, ClassVar, Final
 
-from celery import Celery
-from celery.app import app_or_default
-
-from ... import caches
+from ... import caches, project
 from ...broker import unacked, visibility
 from ...caches import Resident
 from ...units import human_duration, human_size
 from .. import asking
-from ..base import Check, CouldNotAsk, Figure
+from ..base import Check, CouldNotAsk, Figure, OfApp
 
 NOTHING: Final = "noeviction"
 _HELD: Final = 200
@@ -22,10 +19,9 @@ _FULL: Final = 0.9
 
 
 @dataclass(repr=False)
-class Policy(Check):
+class Policy(OfApp):
     """A full Redis refuses what is new instead of dropping messages."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     id: ClassVar[str] = "redis.policy"
     title: ClassVar[str] = "Redis memory"
     needs: ClassVar[tuple[str, ...]] = ("broker",)
@@ -62,7 +58,8 @@ class Shared(Check):
     id: ClassVar[str] = "redis.shared"
     title: ClassVar[str] = "Redis databases"
     needs: ClassVar[tuple[str, ...]] = ("broker",)
-    consequence: ClassVar[str] = "cache.clear() is FLUSHDB: it deletes the queues too."
+    rules: ClassVar[tuple[str, ...]] = ("broker-is-cache",)
+    consequence: ClassVar[str] = "cache.clear() is FLUSHDB: it deletes that too."
     cure: ClassVar[str] = "Give the cache a database number of its own in CACHES (redis://…/1), or a server."
 
     def ask(self) -> Iterator[str | Figure]:
@@ -73,18 +70,18 @@ class Shared(Check):
             except caches.Shared as shared:
                 met.append(shared.message.partition(": ")[0])
         if met:
-            raise self.warning(f"{'; '.join(met)}.")
+            raise self.failed(f"{'; '.join(met)}.")
         yield "No cache shares its database."
 
 
 @dataclass(repr=False)
-class Visibility(Check):
+class Visibility(OfApp):
     """No task runs or waits for longer than Redis leaves its message alone."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     id: ClassVar[str] = "redis.visibility"
     title: ClassVar[str] = "visibility_timeout"
     needs: ClassVar[tuple[str, ...]] = ("broker",)
+    rules: ClassVar[tuple[str, ...]] = ("visibility-timeout-short", "visibility-timeout-eta")
     consequence: ClassVar[str] = "Redis hands the message out again meanwhile, and the task runs twice."
 
     def ask(self) -> Iterator[str | Figure]:
@@ -92,10 +89,10 @@ class Visibility(Check):
         yield Figure("redis_visibility_timeout_seconds", allowed)
         again = f"A message is handed out again after {_length(allowed)}"
         known = {"runs": visibility.longest(self.app), "waits": visibility.longest_wait(self.app)}
-        for verb, (seconds, source) in known.items():
-            if seconds >= allowed:
-                text = f"{again}, but one {verb} for up to {_length(seconds)} ({source})."
-                raise self.warning(text, cure=_cure(seconds))
+        beyond = {verb: found for verb, found in known.items() if found[0] >= allowed}
+        if beyond:
+            them = (f"one {verb} for up to {_length(seconds)} ({source})" for verb, (seconds, source) in beyond.items())
+            raise self.warning(f"{again}, but {' and '.join(them)}.", cure=self._cure(max(beyond.values())[0]))
         with asking.the_broker(self.app) as connection:
             held = list(islice(unacked.held(self.app, connection.default_channel), _HELD))
         now = datetime.now(UTC)
@@ -103,13 +100,13 @@ class Visibility(Check):
             wait = _wait(each.message, now)
             if wait > allowed:
                 task = (each.message.get("headers") or {}).get("task")
-                cure = f"{_cure(wait)} Better: let a schedule send what is far ahead."
+                cure = f"{self._cure(wait)} Better: let a schedule send what is far ahead."
                 raise self.warning(f"{again}, but a worker holds one of {task!r} for {_length(wait)}.", cure=cure)
         yield f"It is {_length(allowed)}, and nothing is known to take longer."
 
-
-def _cure(seconds: float) -> str:
-    return f'Set CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] = {round(seconds) + 600}.'
+    def _cure(self, seconds: float) -> str:
+        name = project.setting_name(self.app, "broker_transport_options")
+        return f'Set {name}["visibility_timeout"] = {round(seconds) + 600}.'
 
 
 def _wait(message: Mapping[str, Any], now: datetime) -> float:

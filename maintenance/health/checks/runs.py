@@ -20,11 +20,10 @@ class Runs(Check):
     cure: ClassVar[str] = "See `manage.py list_results --status FAILURE`, then `manage.py run_schedule NAME`."
 
     def ask(self) -> Iterator[str | Figure]:
-        from django_celery_beat.models import PeriodicTask  # which a project may lack
+        from ...schedules import enabled  # whose tables a project may lack
 
         with asking.the_database():
-            ours = PeriodicTask.objects.filter(enabled=True, task__startswith="maintenance.").order_by("name")
-            names = list(ours.values_list("name", flat=True))
+            names = list(enabled.tasks(using=enabled.alias(), prefix="maintenance."))
             ended = results.last_of_schedules(names) if names else {}
         bad = {name: found for name, found in ended.items() if found.status == "FAILURE"}
         yield Figure("schedules_failed", len(bad))

@@ -5,13 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
-from celery import Celery
-from celery.app import app_or_default
-from django.db import router
-
 from ... import project, results
 from .. import asking
-from ..base import Check, Figure
+from ..base import Figure, OfApp
 from ..memory import Memory
 
 # Ten thousand schedules take longer than a request should: they are looked at once a minute.
@@ -24,10 +20,9 @@ _drift: Memory[str] = Memory(_FRESH, at_most=3 * _FRESH)
 
 
 @dataclass(repr=False)
-class Late(Check):
+class Late(OfApp):
     """Every enabled schedule was sent when it was due, and what was sent has ended."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     id: ClassVar[str] = "schedules.late"
     title: ClassVar[str] = "late schedules"
     needs: ClassVar[tuple[str, ...]] = ("database", "migrations")
@@ -35,12 +30,11 @@ class Late(Check):
     cure: ClassVar[str] = "See that beat leads and workers consume the queues: `manage.py list_schedules --late`."
 
     def ask(self) -> Iterator[str | Figure]:
-        from django_celery_beat.models import PeriodicTask, PeriodicTasks
+        from ...schedules import enabled  # whose tables a project may lack
 
         with asking.the_database():
-            using = router.db_for_read(PeriodicTask)
-            mark = PeriodicTasks.objects.using(using).values_list("last_update", flat=True).filter(ident=1).first()
-            late, count = _late.recall((self.app, using), lambda: self._look(using), mark=mark)
+            using = enabled.alias()
+            late, count = _late.recall((self.app, using), lambda: self._look(using), mark=enabled.mark(using=using))
         yield Figure("schedules_late", len(late))
         yield Figure("schedules", count)
         if late:
@@ -90,10 +84,9 @@ class Late(Check):
 
 
 @dataclass(repr=False)
-class Drift(Check):
+class Drift(OfApp):
     """The tables hold what the settings declare."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     extras: Mapping[str, Any] = field(default_factory=dict, repr=False)
     id: ClassVar[str] = "schedules.drift"
     title: ClassVar[str] = "schedules as declared"
@@ -101,12 +94,11 @@ class Drift(Check):
     consequence: ClassVar[str] = "Beat sends what is in the tables."
 
     def ask(self) -> Iterator[str | Figure]:
-        from django_celery_beat.models import PeriodicTask, PeriodicTasks
+        from ...schedules import enabled  # whose tables a project may lack
 
         with asking.the_database():
-            using = router.db_for_read(PeriodicTask)
-            mark = PeriodicTasks.objects.using(using).values_list("last_update", flat=True).filter(ident=1).first()
-            words = _drift.recall((self.app, using), lambda: self._look(using), mark=mark)
+            using = enabled.alias()
+            words = _drift.recall((self.app, using), lambda: self._look(using), mark=enabled.mark(using=using))
         yield Figure("schedules_drifted", float(bool(words)))
         if words:
             raise self.warning(words)

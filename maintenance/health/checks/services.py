@@ -3,12 +3,10 @@
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import redis
-from celery import Celery
-from celery.app import app_or_default
 from django.core.cache import caches
 from django.core.cache.backends.dummy import DummyCache
 from django.db import DEFAULT_DB_ALIAS, Error, connections
@@ -17,7 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from ... import broker
 from ...project import masked
 from ..asking import first_line
-from ..base import FAILED, Check, CouldNotAsk, Figure
+from ..base import FAILED, Check, CouldNotAsk, Figure, OfApp
 from ..memory import Memory
 
 # Seconds for which applied migrations are taken for applied: reading them all takes longer than a probe should.
@@ -109,10 +107,9 @@ class Cache(Check):
 
 
 @dataclass(repr=False)
-class Broker(Check):
+class Broker(OfApp):
     """The broker accepts a connection."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     id: ClassVar[str] = "broker"
     title: ClassVar[str] = "broker"
     consequence: ClassVar[str] = "No task can be sent or done."

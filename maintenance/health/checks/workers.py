@@ -3,18 +3,15 @@
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 from celery import Celery
-from celery.app import app_or_default
 from celery.backends.base import DisabledBackend
 from celery.exceptions import TimeoutError as NoResult
-from kombu.exceptions import KombuError
 
-from ... import broker
-from ..asking import first_line
-from ..base import FAILED, Check, CouldNotAsk, Figure
+from .. import asking
+from ..base import FAILED, CouldNotAsk, Figure, OfApp
 from ..memory import Memory
 
 Consumed = dict[str, frozenset[str]]
@@ -25,15 +22,10 @@ _answers: Memory[Consumed] = Memory(1.0)
 _asking = threading.Lock()
 
 
-class _Enough(Exception):
-    """Every queue is known to have a worker."""
-
-
 @dataclass(repr=False)
-class Workers(Check):
+class Workers(OfApp):
     """At least one worker answers. A solo worker that is busy does not."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     wait: float = 0.5
     id: ClassVar[str] = "workers"
     title: ClassVar[str] = "workers"
@@ -51,10 +43,9 @@ class Workers(Check):
 
 
 @dataclass(repr=False)
-class Queues(Check):
+class Queues(OfApp):
     """Every declared queue has a worker that consumes it."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     wait: float = 0.5
     id: ClassVar[str] = "queues"
     title: ClassVar[str] = "queues"
@@ -74,10 +65,9 @@ class Queues(Check):
 
 
 @dataclass(repr=False)
-class RoundTrip(Check):
+class RoundTrip(OfApp):
     """The project's debug task goes to a worker, and its result comes back."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     wait: float = 5.0
     id: ClassVar[str] = "round-trip"
     title: ClassVar[str] = "round trip"
@@ -107,35 +97,26 @@ class RoundTrip(Check):
 def consumed(app: Celery, wait: float) -> Consumed:
     """Return the workers that answer within ``wait`` seconds, with their queues; sooner once every queue has one.
 
-    A beat under remote control answers too, and is none. Raises CouldNotAsk.
+    Raises CouldNotAsk.
     """
     with _asking:
         return _answers.recall((app, wait), lambda: _ask(app, wait))
 
 
 def _ask(app: Celery, wait: float) -> Consumed:
-    found: Consumed = {}
-    until = time.monotonic() + wait
+    declared = set(app.amqp.queues)
 
-    def heard(reply: dict[str, Any]) -> None:
-        for name, queues in reply.items():
-            # What does not know the question answers with an error.
-            if not name.startswith("celerybeat@") and isinstance(queues, list):
-                found[name] = frozenset(queue["name"] for queue in queues)
-        missing = set(app.amqp.queues).difference(*found.values())
-        if (found and not missing) or time.monotonic() > until:
-            raise _Enough
+    def complete(answers: asking.Answers) -> bool:
+        found = _queues(answers)
+        return bool(found) and not declared.difference(*found.values())
 
-    connection = broker.bounded(app)
-    errors = (*connection.connection_errors, *connection.channel_errors)
-    trouble: tuple[type[BaseException], ...] = (*errors, OSError, KombuError)
-    try:
-        control: Any = app.control
-        control.broadcast("active_queues", reply=True, timeout=wait, callback=heard, connection=connection)
-    except _Enough:
-        pass
-    except trouble as error:
-        raise CouldNotAsk(f"The broker cannot pass questions on: {first_line(error)}") from error
-    finally:
-        connection.release()
-    return found
+    return _queues(asking.workers(app, "active_queues", wait=wait, until=complete))
+
+
+def _queues(answers: asking.Answers) -> Consumed:
+    # A worker that does not know the question answers with an error.
+    return {
+        name: frozenset(queue["name"] for queue in queues)
+        for name, queues in answers.items()
+        if isinstance(queues, list)
+    }

@@ -1,15 +1,14 @@
 """Rules of the broker: silence, redelivery, and who else lives there."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from ... import caches
+from ...broker import visibility
 from ...caches import places
 from ...project import masked
 from .base import ERROR, WARNING, Trouble, rule
 from .facts import Facts
-
-KOMBU_VISIBILITY_TIMEOUT: Final = 3600
 
 
 @rule("broker-not-set", ERROR, "broker")
@@ -84,7 +83,7 @@ def visibility_timeout_short(facts: Facts) -> Iterator[Trouble]:
     Redis hands a message out again that nobody acknowledged within visibility_timeout (1 h by default), even if
     its task still runs. Source: Celery, Using Redis, "Visibility timeout".
     """
-    timeout, (limit, source) = _visibility_timeout(facts), facts.longest_limit
+    timeout, (limit, source) = visibility.timeout(facts.app), visibility.longest(facts.app)
     if facts.on_redis and timeout <= limit:
         fact = (
             f"The broker hands a task out again after {timeout:g}s (visibility_timeout), "
@@ -101,14 +100,12 @@ def visibility_timeout_eta(facts: Facts) -> Iterator[Trouble]:
     A worker holds a message with an ETA unacknowledged until then, so Redis gives it to the next worker too.
     Retries and countdowns are ETAs. Source: Celery, Using Redis, "Visibility timeout".
     """
-    timeout, name = _visibility_timeout(facts), facts.name("broker_transport_options")
+    timeout, name = visibility.timeout(facts.app), facts.name("broker_transport_options")
     if not facts.on_redis:
         return
-    waits = {f"Schedule {key}": (entry.get("options") or {}).get("countdown") for key, entry in facts.entries.items()}
-    waits |= {f"Task {key}": _longest_retry(task) for key, task in facts.tasks.items()}
-    for who, seconds in waits.items():
-        if isinstance(seconds, int | float) and seconds >= timeout:
-            fact = f"{who} waits for {seconds:g}s, longer than visibility_timeout ({timeout:g}s)."
+    for who, seconds in visibility.waits(facts.app, entries=facts.entries).items():
+        if seconds >= timeout:
+            fact = f"{who[:1].upper()}{who[1:]} waits for {seconds:g}s, longer than visibility_timeout ({timeout:g}s)."
             yield Trouble(fact, f'Set {name}["visibility_timeout"] = {int(seconds) + 600}, or shorten the wait.')
 
 
@@ -186,15 +183,6 @@ def redis_fanout_shared(facts: Facts) -> Iterator[Trouble]:
         if facts.on_redis and facts.transport.get(option) is False:
             name = facts.name("broker_transport_options")
             yield Trouble(f"{option} is off.", f'Set {name}["{option}"] = True.')
-
-
-def _visibility_timeout(facts: Facts) -> float:
-    return float(facts.transport.get("visibility_timeout", KOMBU_VISIBILITY_TIMEOUT))
-
-
-def _longest_retry(task: Any) -> float:
-    delay = float(task.default_retry_delay or 0) if task.max_retries else 0.0
-    return float(getattr(task, "retry_backoff_max", 600)) if getattr(task, "retry_backoff", False) else delay
 
 
 def _truthy(options: Any) -> set[str]:

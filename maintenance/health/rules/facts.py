@@ -78,8 +78,7 @@ class Facts:
 
     def name(self, option: str) -> str:
         """Return a Celery setting's name as this project writes it."""
-        namespace = getattr(self.app, "namespace", None)
-        return f"{namespace}_{option.upper()}" if namespace else f"app.conf.{option}"
+        return project.setting_name(self.app, option)
 
     def line(self, option: str, value: object) -> str:
         """Return the line that sets a Celery setting."""
@@ -147,14 +146,6 @@ class Facts:
         """Every kind of worker: of the Procfile, else the profiles, else the settings alone."""
         lines = [self._of_line(line) for line in self.lines if line.runs("run_worker") or _is_celery_worker(line)]
         return tuple(lines or self._of_profiles()) or (self._of_settings(),)
-
-    @cached_property
-    def longest_limit(self) -> tuple[float, str]:
-        """The longest hard time limit in seconds, and whose it is; 0 where there is none."""
-        limits = {self.name("task_time_limit"): self.conf.task_time_limit or 0}
-        limits |= {f"task {name}": task.time_limit or 0 for name, task in self.app.tasks.items()}
-        source = max(limits, key=lambda name: limits[name])
-        return limits[source], source
 
     def _of_line(self, line: Line) -> Pool:
         profile = self.ours.worker.profiles.get(line.option("--profile") or "")

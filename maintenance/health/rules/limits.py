@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ... import units
+from ...broker import visibility
 from .base import ERROR, WARNING, Trouble, rule
 from .facts import GREEN, Facts
 
@@ -93,7 +94,7 @@ def prefetch_hoards(facts: Facts) -> Iterator[Trouble]:
     worker_prefetch_multiplier (4 by default) is how many messages each process reserves: good for many short tasks,
     bad where one of them takes minutes. Source: Celery, Optimizing, "Prefetch Limits".
     """
-    limit, source = facts.longest_limit
+    limit, source = visibility.longest(facts.app)
     count = facts.conf.worker_prefetch_multiplier
     if count and count > 1 and (limit >= _LONG or not facts.conf.task_time_limit):
         long = f"{source} allows {units.human_duration(limit)}" if limit else "no time limit says that tasks are short"

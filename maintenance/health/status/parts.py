@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from celery import Celery
-from celery.app import app_or_default
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models.functions import Now
@@ -20,9 +19,8 @@ from ...broker.waiting import waiting
 from ...models import Lease
 from ...results import listing as results_listing
 from .. import asking
-from ..base import OK, Check, Figure
+from ..base import OK, Check, Figure, OfApp
 from ..checks import Broker
-from ..checks.limits import answers
 from ..checks.workers import consumed
 from ..runner import FAILED, Finding, look
 
@@ -50,17 +48,16 @@ class Part(Check):
 
 
 @dataclass(repr=False)
-class Workers(Part):
+class Workers(Part, OfApp):
     """The workers that answer: host, pool, what they do and did, since when."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     wait: float = 1.0
     id: ClassVar[str] = "workers"
     title: ClassVar[str] = "Workers"
     needs: ClassVar[tuple[str, ...]] = ("broker",)
 
     def rows(self) -> Rows:
-        stats, active = (answers(self.app, question, self.wait) for question in ("stats", "active"))
+        stats, active = (asking.workers(self.app, question, wait=self.wait) for question in ("stats", "active"))
         return [
             {
                 "name": name,
@@ -76,10 +73,9 @@ class Workers(Part):
 
 
 @dataclass(repr=False)
-class Queues(Part):
+class Queues(Part, OfApp):
     """The declared queues: how much waits, since when, and for how many workers."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     wait: float = 1.0
     id: ClassVar[str] = "queues"
     title: ClassVar[str] = "Queues"
@@ -102,10 +98,9 @@ class Queues(Part):
 
 
 @dataclass(repr=False)
-class Beats(Part):
+class Beats(Part, OfApp):
     """Beat: who leads, by the lease, and who else answers a ping: they stand by."""
 
-    app: Celery = field(default_factory=app_or_default, repr=False)
     wait: float = 1.0
     id: ClassVar[str] = "beat"
     title: ClassVar[str] = "Beat"
@@ -115,23 +110,17 @@ class Beats(Part):
             lease = Lease.objects.filter(name="beat", expires__gt=Now()).first()
         leader: Rows = []
         if lease is not None:
-            holder = lease.holder.rpartition(":")[0] or lease.holder
-            leader = [{"name": holder, "leads": True, "since": lease.since, "trouble": ""}]
+            leader = [{"name": lease.host_and_process, "leads": True, "since": lease.since, "trouble": ""}]
         reason = broker.unreachable(self.app)
         if reason is not None:
             trouble = f"who stands by could not be asked: {reason}"
             return [*leader, {"name": "", "leads": False, "since": None, "trouble": trouble}]
-        names = self._answering()
+        names = asking.beats(self.app, wait=self.wait)
         host = leader[0]["name"].rpartition(":")[0] if leader else None
         led = next((name for name in names if name.partition("@")[2] == host), None)
         if led is not None:
             names.remove(led)
         return [*leader, *({"name": name, "leads": False, "since": None, "trouble": ""} for name in names)]
-
-    def _answering(self) -> list[str]:
-        with asking.the_broker(self.app) as connection:
-            replies = self.app.control.ping(timeout=self.wait, connection=connection) or ()
-        return sorted(name for reply in replies for name in reply if name.startswith("celerybeat@"))
 
 
 @dataclass(repr=False)
