@@ -12,10 +12,10 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Value
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Now
 
 from .errors import AlreadyDone, LockHeld
 from .models import Lease
+from .timestamp import Now
 
 
 def this_process() -> str:

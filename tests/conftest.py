@@ -40,7 +40,10 @@ def sqlite_file(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     def add(alias: str) -> Path:
         path = tmp_path / f"{alias}.sqlite3"
         path.touch()
-        connections.databases[alias] = {**connections.databases["default"], "NAME": path}
+        default = connections.databases["default"]
+        is_sqlite = default["ENGINE"].endswith("sqlite3")
+        ours = {} if is_sqlite else {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {}}
+        connections.databases[alias] = {**default, **ours, "NAME": path}
         added.append(alias)
         return path
 

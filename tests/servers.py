@@ -241,6 +241,8 @@ class MariaDB(Server):
             cwd=folder,
             capture_output=True,
         )
+        # In a zone that is nobody's: Django takes what a server says for UTC.
+        options += ["--default-time-zone=-05:00"]
         listening = [f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1"]
         # No fsync at each commit: a test's server needs to survive kill -9 of others, not a power cut.
         fast = ["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", f"--pid-file={folder / 'pid'}"]

@@ -27,15 +27,23 @@ ALL: "list[Task[Any, Any]]" = [
     tasks.clear_cache,
     tasks.clear_files,
     tasks.clear_sessions,
+    tasks.monitor,
     tasks.prune_backups,
     tasks.purge_results,
     tasks.vacuum,
     tasks.verify_backup,
 ]
+# What somebody asks for on the ops page, about one object.
+ASKED: "list[Task[Any, Any]]" = [
+    tasks.reset_schedule,
+    tasks.retry_result,
+    tasks.switch_schedule,
+    tasks.verify_one_backup,
+]
 Add = Callable[[str], Path]
 
 
-@pytest.mark.parametrize("task", ALL, ids=lambda task: str(task.name))
+@pytest.mark.parametrize("task", [*ALL, *ASKED], ids=lambda task: str(task.name))
 def test_every_task_survives_its_worker_and_has_an_end(task: "Task[Any, Any]") -> None:
     assert (task.acks_late, task.reject_on_worker_lost) == (True, True)
     assert task.soft_time_limit is not None
@@ -46,12 +54,16 @@ def test_every_task_survives_its_worker_and_has_an_end(task: "Task[Any, Any]") -
 
 
 def test_their_names_are_their_own() -> None:
+    assert {task.name for task in tasks.__dict__.values() if isinstance(task, Task)} == {
+        task.name for task in [*ALL, *ASKED]
+    }
     assert [task.name for task in ALL] == [
         "maintenance.backup",
         "maintenance.backup_media",
         "maintenance.clear_cache",
         "maintenance.clear_files",
         "maintenance.clear_sessions",
+        "maintenance.monitor",
         "maintenance.prune_backups",
         "maintenance.purge_results",
         "maintenance.vacuum",
@@ -237,11 +249,12 @@ def test_what_is_unavailable_is_tried_again_later(
     assert lease.find("maintenance.clear_sessions") is None
 
 
-def test_what_concerns_backups_is_not_tried_again() -> None:
+def test_backups_and_the_monitor_are_not_tried_again() -> None:
     # It takes long, and its next run is never far.
     assert [task.name for task in ALL if not getattr(task, "autoretry_for", ())] == [
         "maintenance.backup",
         "maintenance.backup_media",
+        "maintenance.monitor",
         "maintenance.prune_backups",
         "maintenance.verify_backup",
     ]

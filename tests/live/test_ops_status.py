@@ -1,14 +1,20 @@
 """ops_status: a running stack on one screen, and what it says when parts are silent."""
 
 import json
+import os
+import pty
 import re
+import select
 import signal
 import socket
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import pytest
 
-from tests.processes import Project, wait_for
+from tests.processes import ROOT, Project, wait_for
 
 FAIL = """
 from django_celery_results.models import TaskResult
@@ -71,6 +77,40 @@ def test_what_is_silent_is_said_and_the_rest_is_shown(project: Project, kind: st
     assert "127.0.0.1" in document["workers"]["trouble"] or "No answer" in document["workers"]["trouble"]
     assert (done.returncode, done.stderr) == (1, "")
     assert "s3cret" not in done.stdout
+
+
+def test_watch_fills_a_terminal_in_place_and_gives_it_back(project: Project) -> None:
+    ours, its = pty.openpty()
+    # rich asks the terminal, and believes TERM.
+    env = {**project.env, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
+    args = [sys.executable, "manage.py", "ops_status", "--watch=1s"]
+    watching = subprocess.Popen(args, cwd=ROOT, env=env, stdin=its, stdout=its, stderr=its, start_new_session=True)
+    try:
+        os.close(its)
+        seen = read(ours, until=lambda text: text.count("Ctrl-C ends") >= 2)
+        watching.send_signal(signal.SIGINT)
+        seen += read(ours, until=lambda text: "\x1b[?1049l" in text)
+        assert watching.wait(30) == 0, seen
+    finally:
+        watching.kill()
+        watching.wait(30)
+        os.close(ours)
+    # The alternate screen, entered once and left; drawn again from its home, not below itself.
+    assert (seen.count("\x1b[?1049h"), seen.count("\x1b[?1049l"), seen.count("\x1b[H") >= 2) == (1, 1, True), seen
+    assert "Traceback" not in seen
+
+
+def read(terminal: int, *, until: Callable[[str], bool], seconds: float = 90) -> str:
+    """Return what a terminal shows until it is enough, or its program ended."""
+    seen, end = b"", time.monotonic() + seconds
+    while not until(seen.decode(errors="replace")):
+        ready, _, _ = select.select([terminal], [], [], max(0.0, end - time.monotonic()))
+        assert ready, f"not within {seconds:g}s: {seen!r}"
+        try:
+            seen += os.read(terminal, 65536)
+        except OSError:  # Linux: nobody has the other end
+            break
+    return seen.decode(errors="replace")
 
 
 def test_watch_refreshes_and_ends_cleanly_at_ctrl_c(project: Project) -> None:

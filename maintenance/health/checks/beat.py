@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from django.db.models.functions import Now
-
 from ...models import Lease
+from ...timestamp import Now
 from .. import asking
 from ..base import Check, Figure
 

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Final
 from celery import Celery
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models.functions import Now
 
 from ... import broker, results, space
 from ...backups import shelves
@@ -18,6 +17,7 @@ from ...backups.names import DATABASE
 from ...broker.waiting import waiting
 from ...models import Lease
 from ...results import listing as results_listing
+from ...timestamp import Now
 from .. import asking
 from ..base import OK, Check, Figure, OfApp
 from ..checks import Broker
