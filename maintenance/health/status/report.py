@@ -7,7 +7,7 @@ from typing import Any, Final
 from ...units import counted, human_duration, human_size
 from ..base import OK
 from ..runner import Finding
-from .parts import Part, Rows
+from .part import Part, Rows
 
 Asked = Sequence[tuple[Part, Finding]]
 

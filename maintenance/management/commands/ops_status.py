@@ -64,7 +64,13 @@ class Command(BaseCommand):
 
 def ask(app: Celery) -> Sequence[Any]:
     """Return every part with what became of it."""
-    return status.parts(app, destinations=backups.destinations, seconds=PATIENCE, secrets=health.secrets(app))
+    return status.parts(
+        app,
+        now=timezone.now(),
+        destinations=backups.destinations,
+        seconds=PATIENCE,
+        secrets=health.secrets(app),
+    )
 
 
 def text(asked: Sequence[Any]) -> list[str]:
