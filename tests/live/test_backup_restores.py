@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
@@ -282,6 +283,29 @@ def test_without_the_right_to_create_databases_the_dump_is_read(live: Any, where
     noted = catalog.learnt(where.storage, backup, Verified)
     assert noted is not None
     assert (noted.level, noted.ok) == ("decode", True)
+
+
+@every_server
+def test_scratch_of_the_settings_is_where_a_drill_restores(
+    live: Any, where: Destination, settings: Any, monkeypatch: Any, tmp_path: Path
+) -> None:
+    fill(live)
+    backup, there = back_up(where), databases(live)
+    for name, value in LIMITED[live.engine](live).items():
+        monkeypatch.setitem(connections.databases["archive"], name, value)
+    connections["archive"].close()
+    given = {"ROOT": tmp_path / "backups", "DATABASES": ["archive"]}
+    drill = ("verify_backup", "latest", "--database=archive")
+    settings.MAINTENANCE = {"BACKUPS": given}
+    with pytest.raises(CommandError, match=r"may not create databases .*, or set BACKUPS\.SCRATCH") as refused:
+        call_command(*drill)
+    assert refused.value.returncode == 69
+    settings.MAINTENANCE = {"BACKUPS": {**given, "SCRATCH": "scratch"}}
+    with configured("scratch", **live.settings):
+        call_command(*drill)
+    noted = catalog.learnt(where.storage, backup, Verified)
+    assert noted is not None
+    assert (noted.level, noted.ok, databases(live)) == ("restore", True, there)
 
 
 def limited_postgresql(live: Any) -> dict[str, Any]:
