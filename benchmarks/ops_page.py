@@ -60,16 +60,23 @@ def fill(schedules: int, results: int) -> None:
         cursor.execute("VACUUM ANALYZE")
 
 
-def measure(query: str, times: int) -> dict[str, Any]:
-    """Return how long the page takes, first and then, and what it costs the database."""
+def measure(query: str, times: int, *, anew: bool) -> dict[str, Any]:
+    """Return how long the page takes, first and then, and what it costs the database.
+
+    ``anew`` is for who comes after a pause: no answer or count of an earlier request serves again.
+    """
     from django.contrib.auth.models import User
     from django.db import connection, reset_queries
     from django.test import Client
+
+    from maintenance.operations import page
 
     client = Client(headers={"host": "localhost"})
     client.force_login(User.objects.get_or_create(username="ada", is_superuser=True, is_staff=True)[0])
     took, queries = [], []
     for number in range(times + _WARM):
+        if anew:
+            page.forget()
         reset_queries()
         started = time.perf_counter()
         answer = client.get(PAGE + query)
@@ -117,11 +124,12 @@ def main() -> None:
             call_command("migrate", verbosity=0)
             fill(given.schedules, given.results)
             print(f"{describe()}; PostgreSQL, {given.schedules:,} schedules, {given.results:,} results")
-            for query in ("", f"?p={given.schedules // 20}", "?q=schedule9"):
-                found = measure(query, given.times)
+            pages = ("", f"?p={given.schedules // 20}", "?q=schedule9")
+            for query, anew in [(query, anew) for anew in (True, False) for query in pages]:
+                found = measure(query, given.times, anew=anew)
                 times = f"{found['median']:.2f} s (most {found['most']:.2f} s, first {found['first']:.2f} s)"
                 print(
-                    f"{query or 'first page':<14} {times}, "
+                    f"{query or 'first page':<14} {'anew' if anew else 'again':<5} {times}, "
                     f"{found['queries']} queries in {found['in_queries']:.2f} s, {found['bytes'] / 1000:.0f} kB",
                     flush=True,
                 )
