@@ -27,6 +27,8 @@ MOST_LOADED: Final = 500
 # SQLite refuses an expression of more than 1000 terms.
 _MOST_RANGES = 100
 _READERS_MS = 20
+# Seconds in which others get their turn to write.
+_REST: Final = 0.05
 
 
 class OutOfTime(MaintenanceError):
@@ -89,9 +91,9 @@ class Pace:
             self._fitted = min(self.size or MOST, max(LEAST, fitting, self._fitted // 4))
 
 
-def delete(rows: QuerySet[Any], *, by: str, size: int) -> Iterator[int]:
-    """Delete ``rows`` in the order of the indexed field ``by``, at most ``size`` at a time; yield how many each."""
-    return (batch.total() for batch in walk(rows, by=by, pace=Pace(size=size)))
+def usual_rest(using: str) -> float:
+    """Return how long to rest between two batches, in seconds: none on PostgreSQL, whose writers do not wait."""
+    return 0.0 if connections[using].vendor == "postgresql" else _REST
 
 
 def walk(

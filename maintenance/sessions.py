@@ -1,6 +1,5 @@
 """Sessions: removing the expired ones in bounded steps."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,10 +7,12 @@ from importlib import import_module
 from typing import Any, Final
 
 from django.apps import apps
+from django.db import router
 from django.db.models import QuerySet
 from django.db.utils import OperationalError
 
 from . import batches
+from .batches import Pace
 from .errors import AppNotInstalled, ConfigurationError, MaintenanceError, Unavailable
 
 BATCH_SIZE: Final = 5000
@@ -67,46 +68,46 @@ class Cleared:
 
 def count(*, engine: str, before: datetime) -> int | None:
     """Return how many sessions expired before ``before``; None where the engine cannot tell."""
-    rows = _rows(engine, before)
-    return None if rows is None else rows.count()
+    rows = _rows(engine)
+    return None if rows is None else rows.filter(expire_date__lt=before).count()
 
 
 def clear(
     *,
     engine: str,
     before: datetime,
-    batch_size: int = BATCH_SIZE,
-    seconds: float | None = None,
-    asked_to_stop: Callable[[], bool] = bool,
+    pace: Pace | None = None,
     tell: Callable[[int], None] = lambda number: None,
-    clock: Callable[[], float] = time.monotonic,
 ) -> Cleared:
     """Remove the sessions that expired before ``before``: database rows in batches, others as their engine does it.
 
-    No batch begins after ``seconds`` (None: no end), or once it is ``asked_to_stop``; ``tell`` hears of each batch.
+    ``pace`` says how fast, and when to stop (None: without pause or end); ``tell`` hears of each batch.
     Raises SessionsNotInstalled, SessionsCannotExpire, UnknownSessionEngine, DatabaseLost.
     """
-    rows = _rows(engine, before)
+    rows, pace = _rows(engine), pace or Pace(size=BATCH_SIZE)
     if rows is None:
         try:
             _store(engine).clear_expired()
         except NotImplementedError as error:
             raise SessionsCannotExpire(engine=engine) from error
         return Cleared(engine, None, 0)
-    end = None if seconds is None else clock() + seconds
-    deleted = done = 0
+    stopped = ""
     try:
-        for some in batches.delete(rows, by="expire_date", size=batch_size):
-            deleted, done = deleted + some, done + 1
-            tell(some)
-            late = end is not None and clock() >= end
-            if (late or asked_to_stop()) and rows.exists():
-                return Cleared(engine, deleted, done, f"after {seconds:g}s" if late else "on request")
+        for batch in batches.walk(rows, by="expire_date", pace=pace, until=before):
+            tell(batch.total())
+    except batches.OutOfTime as error:
+        stopped = str(error.facts["why"])
     except OperationalError as error:
-        if not deleted:
+        if not pace.deleted:
             raise
-        raise DatabaseLost(deleted=deleted, reason=str(error).strip().rstrip(".")) from error
-    return Cleared(engine, deleted, done)
+        raise DatabaseLost(deleted=pace.deleted, reason=str(error).strip().rstrip(".")) from error
+    return Cleared(engine, pace.deleted, pace.batches, stopped)
+
+
+def usual_rest(engine: str) -> float:
+    """Return how long to rest between two batches, in seconds: none where the engine has no table."""
+    rows = _rows(engine)
+    return 0.0 if rows is None else batches.usual_rest(rows.db)
 
 
 def table_names(engine: str) -> list[str]:
@@ -119,7 +120,7 @@ def table_names(engine: str) -> list[str]:
     return [store.get_model_class()._meta.db_table]
 
 
-def _rows(engine: str, before: datetime) -> QuerySet[Any] | None:
+def _rows(engine: str) -> QuerySet[Any] | None:
     from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 
     store = _store(engine)
@@ -128,7 +129,7 @@ def _rows(engine: str, before: datetime) -> QuerySet[Any] | None:
     if not apps.is_installed(_APP):
         raise SessionsNotInstalled(engine=engine, package=_APP, distribution="Django")
     model: Any = store.get_model_class()
-    rows: QuerySet[Any] = model.objects.filter(expire_date__lt=before)
+    rows: QuerySet[Any] = model.objects.using(router.db_for_write(model))
     return rows
 
 

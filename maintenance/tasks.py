@@ -194,7 +194,9 @@ def purge_results(self: "Task[Any, Any]") -> Answer:
 @shared_task(name="maintenance.clear_sessions", bind=True, base=Repeatable, soft_time_limit=25 * 60, time_limit=30 * 60)
 def clear_sessions(self: "Task[Any, Any]") -> Answer:
     """Remove expired sessions, for 20 minutes at most: what is left then waits for the next run."""
-    return asdict(sessions.clear(engine=settings.SESSION_ENGINE, before=timezone.now(), seconds=20 * 60))
+    engine = settings.SESSION_ENGINE
+    pace = Pace(size=sessions.BATCH_SIZE, rest=sessions.usual_rest(engine), seconds=20 * 60)
+    return asdict(sessions.clear(engine=engine, before=timezone.now(), pace=pace))
 
 
 @shared_task(name="maintenance.clear_files", bind=True, base=Repeatable, soft_time_limit=25 * 60, time_limit=30 * 60)

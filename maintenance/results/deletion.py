@@ -22,7 +22,6 @@ from .tables import Tables
 _RATES: Final = {"sqlite": 20_000, "postgresql": 100_000}
 _SLOWEST: Final = 20_000
 # Seconds between two batches: writers of SQLite take turns, and replicas of others have to follow.
-_REST: Final = 0.05
 NAMELESS: Final = "(no name)"
 
 
@@ -87,8 +86,8 @@ class Counted:
 
 
 def default_rest(using: str | None = None) -> float:
-    """Return how long to rest between two batches, in seconds: none on PostgreSQL, whose writers do not wait."""
-    return 0.0 if connections[tables.tables(using).tasks.db].vendor == "postgresql" else _REST
+    """Return how long to rest between two batches of results, in seconds."""
+    return batches.usual_rest(tables.tables(using).tasks.db)
 
 
 def purge(

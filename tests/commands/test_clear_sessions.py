@@ -4,6 +4,7 @@ import io
 import json
 import signal
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import islice
@@ -17,6 +18,7 @@ from django.test import modify_settings
 from django.utils import timezone
 
 from maintenance import batches, sessions
+from maintenance.batches import Pace
 from tests.conftest import Outcome
 
 pytestmark = pytest.mark.django_db
@@ -72,24 +74,29 @@ def test_it_stops_at_its_time_and_goes_on_next_time(run: Run) -> None:
     assert left() == 1
 
 
-@pytest.mark.parametrize(("clock", "deleted"), [([0.0, 9.9, 10.0], 2), ([0.0, 10.0], 1), ([0.0, 9.9, 9.9, 9.9], 3)])
-def test_no_batch_begins_after_its_time(clock: list[float], deleted: int) -> None:
-    ticks = iter(clock)
-    given: dict[str, Any] = {"engine": "django.contrib.sessions.backends.db", "before": timezone.now()}
-    done = sessions.clear(**given, batch_size=1, seconds=10, clock=lambda: next(ticks))
+@pytest.mark.parametrize(("ends", "deleted"), [([9.9, 10.0], 2), ([10.0], 1), ([9.9, 9.9, 9.9], 3)])
+def test_no_batch_begins_after_its_time(ends: list[float], deleted: int) -> None:
+    now = [0.0]
+    pace = Pace(size=1, seconds=10, clock=lambda: now[0])
+
+    def tick(number: int) -> None:
+        now[0] = ends.pop(0)
+
+    engine = "django.contrib.sessions.backends.db"
+    done = sessions.clear(engine=engine, before=timezone.now(), pace=pace, tell=tick)
     assert (done.deleted, done.complete) == (deleted, deleted == 3)
     assert done.stopped == ("" if deleted == 3 else "after 10s")
 
 
 def test_ctrl_c_ends_it_between_two_batches(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    delete = batches.delete
+    walk = batches.walk
 
-    def interrupted(*args: Any, **options: Any) -> Iterator[int]:
-        for number in delete(*args, **options):
+    def interrupted(*args: Any, **options: Any) -> Iterator[Counter[Any]]:
+        for batch in walk(*args, **options):
             signal.raise_signal(signal.SIGINT)
-            yield number
+            yield batch
 
-    monkeypatch.setattr(batches, "delete", interrupted)
+    monkeypatch.setattr(batches, "walk", interrupted)
     out, err, code = run("clear_sessions", "--batch-size=2", "--json")
     facts = json.loads(out)
     assert (facts["deleted"], facts["stopped"], facts["complete"]) == (2, "on request", False)
@@ -100,13 +107,13 @@ def test_ctrl_c_ends_it_between_two_batches(run: Run, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("lost_after", [0, 1])
 def test_a_database_that_goes_says_what_went_before(run: Run, monkeypatch: pytest.MonkeyPatch, lost_after: int) -> None:
-    delete = batches.delete
+    walk = batches.walk
 
-    def losing(*args: Any, **options: Any) -> Iterator[int]:
-        yield from islice(delete(*args, **options), lost_after)
+    def losing(*args: Any, **options: Any) -> Iterator[Counter[Any]]:
+        yield from islice(walk(*args, **options), lost_after)
         raise OperationalError("server closed the connection unexpectedly\n")
 
-    monkeypatch.setattr(batches, "delete", losing)
+    monkeypatch.setattr(batches, "walk", losing)
     err = {
         0: "CommandError: The database cannot be used: server closed the connection unexpectedly. Start it, or run "
         "`manage.py migrate`.\n",

@@ -1,16 +1,19 @@
 """Bounded deletes: how many statements, how many rows a transaction, and who is told."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.db import connection
+from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from maintenance import batches, sessions
+from maintenance.batches import Pace
 from maintenance.sessions import Cleared, SessionsCannotExpire, UnknownSessionEngine
 
 pytestmark = pytest.mark.django_db
@@ -24,10 +27,14 @@ def add(count: int, *, age: timedelta, name: str = "s") -> None:
     )
 
 
+def delete(rows: QuerySet[Any], *, size: int) -> Iterator[int]:
+    return (batch.total() for batch in batches.walk(rows, by="expire_date", pace=Pace(size=size)))
+
+
 def test_each_batch_is_bounded_and_oldest_goes_first() -> None:
     add(3, age=timedelta(days=1), name="young")
     add(4, age=timedelta(days=2), name="old")
-    steps = batches.delete(Session.objects.all(), by="expire_date", size=4)
+    steps = delete(Session.objects.all(), size=4)
     assert next(steps) == 4
     assert set(Session.objects.values_list("session_key", flat=True)) == {"young0", "young1", "young2"}
     assert list(steps) == [3]
@@ -38,7 +45,7 @@ def test_no_row_is_loaded_and_no_statement_has_too_many_parameters() -> None:
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        assert list(batches.delete(Session.objects.filter(session_data=""), by="expire_date", size=1000)) == [1000, 200]
+        assert list(delete(Session.objects.filter(session_data=""), size=1000)) == [1000, 200]
     selects = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
     deletes = [query["sql"] for query in queries if query["sql"].startswith("DELETE")]
     assert len(selects) == 3
@@ -61,7 +68,7 @@ def test_a_listener_is_told_of_every_row_in_batches() -> None:
 
     post_delete.connect(listen, sender=Session)
     try:
-        assert list(batches.delete(Session.objects.all(), by="expire_date", size=2)) == [2, 2, 1]
+        assert list(delete(Session.objects.all(), size=2)) == [2, 2, 1]
     finally:
         post_delete.disconnect(listen, sender=Session)
     assert sorted(told) == [f"s{n}" for n in range(5)]
@@ -79,7 +86,7 @@ def test_only_expired_sessions_go() -> None:
 def test_the_cached_engine_has_database_rows_too() -> None:
     add(3, age=timedelta(days=1))
     cached = "django.contrib.sessions.backends.cached_db"
-    assert sessions.clear(engine=cached, before=timezone.now(), batch_size=2) == Cleared(cached, 3, 2)
+    assert sessions.clear(engine=cached, before=timezone.now(), pace=Pace(size=2)) == Cleared(cached, 3, 2)
 
 
 def test_a_file_engine_removes_them_itself(tmp_path: Any, settings: Any) -> None:

@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from maintenance import sessions, units
+from maintenance.batches import Pace
 from maintenance.management.base import Command as BaseCommand
 from maintenance.management.base import add_json, value
 from maintenance.management.progress import bar
@@ -25,7 +26,7 @@ class Command(BaseCommand):
             type=value(units.whole),
             default=sessions.BATCH_SIZE,
             metavar="ROWS",
-            help="rows a transaction",
+            help="rows a transaction at most",
         )
         add("--max-seconds", type=value(units.duration), metavar="TIME", help="stop after this time, status 75")
         add("--dry-run", action="store_true", help="only count")
@@ -53,14 +54,13 @@ class Command(BaseCommand):
             stopping() as asked_to_stop,
             bar(self.stderr, what=what, total=total, no_color=options["no_color"], quiet=quiet) as tell,
         ):
-            return sessions.clear(
-                engine=engine,
-                before=now,
-                batch_size=options["batch_size"],
+            pace = Pace(
+                size=options["batch_size"],
+                rest=sessions.usual_rest(engine),
                 seconds=None if max_seconds is None else max_seconds.total_seconds(),
-                asked_to_stop=asked_to_stop,
-                tell=tell,
+                stopped=asked_to_stop,
             )
+            return sessions.clear(engine=engine, before=now, pace=pace, tell=tell)
 
 
 def _sentence(cleared: sessions.Cleared, *, dry_run: bool) -> str:
