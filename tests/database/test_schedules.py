@@ -403,6 +403,23 @@ def test_rows_that_nobody_can_read_do_not_stop_the_others() -> None:
     assert {name for name, runs in found_runs.items() if runs} == {"good"}
 
 
+def test_our_rows_that_somebody_broke_are_named_and_left_until_the_code_shall_win() -> None:
+    wanted = {"args": add(args=[1]), "crontab": add(schedule=crontab(minute=5)), "good": add()}
+    sync(wanted)
+    PeriodicTask.objects.filter(name="args").update(args="not json")
+    CrontabSchedule.objects.update(minute="never")
+    before = list(PeriodicTask.objects.order_by("pk").values())
+    found = sync(wanted)
+    assert (found.unchanged, found.pending) == (1, False)
+    assert [(conflict.name, conflict.kind, conflict.changes) for conflict in found.conflicts] == [
+        ("args", "edited", {"args": ("not json", "[1]")}),
+        ("crontab", "edited", {"schedule": ("unreadable crontab never * * * *", "crontab 5 * * * * UTC")}),
+    ]
+    assert list(PeriodicTask.objects.order_by("pk").values()) == before
+    assert len(sync(wanted, on_conflict="code").update) == 2
+    assert sync(wanted) == Plan(unchanged=3)
+
+
 def test_solar_rows_are_found_again() -> None:
     SolarSchedule.objects.create(event="sunset", latitude="52.52", longitude="13.405")
     sync({"it": add(schedule=solar("sunset", 52.52, 13.405))})
