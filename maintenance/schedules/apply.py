@@ -12,11 +12,15 @@ from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
 from ..models import ManagedSchedule
 from . import moments
-from .entries import EXTRAS, Entry
+from .entries import COLUMNS, EXTRAS, Entry
+from .insert import Values, insert
 from .plan import Plan
 from .stored import MADE, Record, Stored
 from .timing_rows import timings_of
 from .timings import MODELS, Timing
+
+_KEYS = tuple(f"{kind}_id" for kind in MODELS)
+_MANAGED = ("name", "fingerprint", "applied_at", "applied", *EXTRAS)
 
 
 def apply(plan: Plan, *, stored: Stored, using: str, now: datetime) -> None:
@@ -59,8 +63,8 @@ def _schedule_keys(entries: Iterable[Entry], stored: Stored, using: str, now: da
 
 
 def _create(plan: Plan, keys: Mapping[Timing, int], using: str, now: datetime) -> None:
-    rows = [PeriodicTask(name=entry.name, **_columns(entry, keys, now)) for entry in plan.create]
-    PeriodicTask.objects.using(using).bulk_create(rows)
+    rows = [(entry.name, *_columns(entry, keys, now).values()) for entry in plan.create]
+    insert(PeriodicTask, ("name", *COLUMNS, *_KEYS), rows, using=using)
 
 
 def _update(plan: Plan, keys: Mapping[Timing, int], using: str, now: datetime) -> None:
@@ -69,7 +73,7 @@ def _update(plan: Plan, keys: Mapping[Timing, int], using: str, now: datetime) -
         return
     touched = [update for update in plan.update if not set(update.changes) <= set(EXTRAS)]
     rows = [PeriodicTask(pk=update.pk, **_columns(update.entry, keys, now)) for update in touched]
-    keys_too = [f"{kind}_id" for kind in MODELS] if "schedule" in changed else []
+    keys_too = _KEYS if "schedule" in changed else ()
     PeriodicTask.objects.using(using).bulk_update(rows, [*sorted(changed - {"schedule"}), *keys_too])
 
 
@@ -88,21 +92,16 @@ def _record(plan: Plan, stored: Stored, keys: Mapping[Timing, int], made: set[st
         key = _text(moved[name], keys) if name in moved else before.made if before else ""
         rows.append(_managed(name, record, key if key in made else "", now))
     managed = ManagedSchedule.objects.using(using)
-    managed.bulk_create([row for row in rows if row.name not in stored.owned])
-    known = [row for row in rows if row.name in stored.owned]
+    insert(ManagedSchedule, _MANAGED, [row for row in rows if row[0] not in stored.owned], using=using)
+    known = [ManagedSchedule(**dict(zip(_MANAGED, row, strict=True))) for row in rows if row[0] in stored.owned]
     if known:
-        managed.bulk_update(known, ["fingerprint", "applied_at", "applied", *EXTRAS])
+        managed.bulk_update(known, _MANAGED[1:])
     _delete(managed, list(plan.forget), using)
 
 
-def _managed(name: str, record: Record, made: str, now: datetime) -> ManagedSchedule:
-    row = ManagedSchedule(name=name, fingerprint=record.fingerprint, applied_at=now)
-    row.applied = {**record.applied, MADE: made}
-    for extra in EXTRAS:
-        if extra in record.applied:
-            value = record.applied[extra]
-            setattr(row, extra, json.loads(value) if extra == "options" else value)
-    return row
+def _managed(name: str, record: Record, made: str, now: datetime) -> Values:
+    options, *others = (record.applied.get(extra, getattr(Entry, extra)) for extra in EXTRAS)
+    return name, record.fingerprint, now, {**record.applied, MADE: made}, json.loads(options), *others
 
 
 def _sweep(plan: Plan, stored: Stored, made: set[str], using: str) -> None:
@@ -138,14 +137,15 @@ def batches(keys: list[Any], using: str) -> Iterable[list[Any]]:
 
 
 def _columns(entry: Entry, keys: Mapping[Timing, int], now: datetime) -> dict[str, Any]:
-    schedule = {f"{kind}_id": keys[entry.timing] if kind == entry.timing.kind else None for kind in MODELS}
+    schedule = {key: keys[entry.timing] if key == f"{entry.timing.kind}_id" else None for key in _KEYS}
     return {**_writable(entry.columns, now), **schedule}
 
 
-def _writable(columns: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def _writable(columns: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
     """Return ``columns`` with naive times where the project has naive ones (USE_TZ = False)."""
-    naive = is_naive(now)
+    if not is_naive(now):
+        return columns
     return {
-        name: moments.stored(value, naive=naive) if isinstance(value, datetime) else value
+        name: moments.stored(value, naive=True) if isinstance(value, datetime) else value
         for name, value in columns.items()
     }

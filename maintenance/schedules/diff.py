@@ -143,7 +143,7 @@ def _attribute(name: str) -> str:
 def _remember(
     found: _Findings, entry: Entry, record: Record | None, kept: Mapping[str, Any], *, done: bool = False
 ) -> None:
-    wanted = Record(DONE if done else entry.fingerprint, {**entry.facts, **kept})
+    wanted = Record(DONE if done else entry.fingerprint, {**entry.facts, **kept} if kept else entry.facts)
     if record != wanted:
         found.own[entry.name] = wanted
 

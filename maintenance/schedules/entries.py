@@ -59,14 +59,13 @@ class Entry:
     @property
     def columns(self) -> dict[str, Any]:
         """The row's columns, without its name and its schedule."""
-        return {name: getattr(self, name) for name in COLUMNS} | {"description": self.description or ""}
+        return {**dict(zip(COLUMNS, _columns(self), strict=True)), "description": self.description or ""}
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
         """Every field but the name as plain JSON, the timing as ``schedule`` by its meaning."""
-        values = {name: getattr(self, name) for name in (*COLUMNS, *EXTRAS)}
-        values |= {name: values[name].isoformat() for name in ("expires", "start_time") if values[name]}
-        return {"schedule": self.timing.meaning_text, **values}
+        facts = dict(zip(FACTS, _facts(self), strict=True))
+        return facts | {name: facts[name].isoformat() for name in ("expires", "start_time") if facts[name]}
 
     def words(self, name: str) -> object:
         """Return the fact ``name`` as it is shown: the schedule in words."""
@@ -84,6 +83,9 @@ MARKED = (
 _marked = attrgetter(*MARKED)
 _PLAIN = json.JSONEncoder(sort_keys=True, allow_nan=False)
 COLUMNS = tuple(field.name for field in fields(Entry) if field.name not in ("name", "timing", *EXTRAS))
+FACTS = ("schedule", *COLUMNS, *EXTRAS)
+_columns = attrgetter(*COLUMNS)
+_facts = attrgetter("timing.meaning_text", *COLUMNS, *EXTRAS)
 
 
 def canonical(value: object, *, plain: bool = False) -> str:

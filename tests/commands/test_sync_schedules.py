@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from celery.schedules import crontab
+from celery.schedules import crontab, schedule
 from django.core.management import call_command
 from django.core.management.color import color_style
 from django.db import connection
@@ -14,6 +14,7 @@ from kombu import Queue
 
 from maintenance.management.schedules import painted
 from maintenance.models import ManagedSchedule
+from maintenance.schedules.spellings import USABLE
 from tests.celery import app
 from tests.conftest import Outcome
 
@@ -241,6 +242,31 @@ def test_every_wrong_entry_is_named_and_nothing_is_written(declare: Callable[...
     declare(**WRONG, good={"task": TASK, "schedule": 5})
     assert run("sync_schedules") == ("", REFUSED, 1)
     assert not PeriodicTask.objects.exists()
+
+
+BAD_INPUT = {
+    "without a task": {"schedule": 5},
+    "without a schedule": {"task": TASK, "schedule": None},
+    "args as text": {"task": TASK, "schedule": 5, "args": "ab"},
+    "kwargs as a list": {"task": TASK, "schedule": 5, "kwargs": ["a"]},
+    "a class of its own": {"task": TASK, "schedule": type("Lunar", (schedule,), {})(5)},
+}
+ALL_REFUSED = f"""\
+CommandError: 5 entries of the beat schedule cannot be used; nothing was written.
+? without a task: its task is None. Write a name.
+? without a schedule: its schedule is a NoneType. {USABLE}
+? args as text: its args are a str. Write a list or tuple.
+? kwargs as a list: its kwargs are a list. Write a dict.
+? a class of its own: its schedule is a Lunar. {USABLE}
+"""
+
+
+def test_all_bad_input_is_told_at_once_and_nothing_is_written(declare: Callable[..., None], run: Run) -> None:
+    declare(**BAD_INPUT, good={"task": TASK, "schedule": 5})
+    assert run("sync_schedules") == ("", ALL_REFUSED, 1)
+    assert not PeriodicTask.objects.exists()
+    assert not IntervalSchedule.objects.exists()
+    assert not ManagedSchedule.objects.exists()
 
 
 def test_the_document_is_printed_with_errors_too(declare: Callable[..., None], run: Run) -> None:

@@ -11,8 +11,9 @@ from celery import current_app
 from celery.schedules import crontab, solar
 from django.core.checks import Warning, run_checks
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
-from django.db.models import Case, When
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Case, Model, When
+from django.test.utils import CaptureQueriesContext
 from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -30,6 +31,7 @@ from maintenance.conf import Schedule
 from maintenance.models import ManagedSchedule
 from maintenance.schedules import apply, declared, listing, reset, select, spellings, stored
 from maintenance.schedules.diff import diff
+from maintenance.schedules.insert import insert
 from maintenance.schedules.plan import Plan
 from tests.celery import app
 
@@ -401,6 +403,23 @@ def test_rows_that_nobody_can_read_do_not_stop_the_others() -> None:
     assert {name for name, runs in found_runs.items() if runs} == {"good"}
 
 
+def test_our_rows_that_somebody_broke_are_named_and_left_until_the_code_shall_win() -> None:
+    wanted = {"args": add(args=[1]), "crontab": add(schedule=crontab(minute=5)), "good": add()}
+    sync(wanted)
+    PeriodicTask.objects.filter(name="args").update(args="not json")
+    CrontabSchedule.objects.update(minute="never")
+    before = list(PeriodicTask.objects.order_by("pk").values())
+    found = sync(wanted)
+    assert (found.unchanged, found.pending) == (1, False)
+    assert [(conflict.name, conflict.kind, conflict.changes) for conflict in found.conflicts] == [
+        ("args", "edited", {"args": ("not json", "[1]")}),
+        ("crontab", "edited", {"schedule": ("unreadable crontab never * * * *", "crontab 5 * * * * UTC")}),
+    ]
+    assert list(PeriodicTask.objects.order_by("pk").values()) == before
+    assert len(sync(wanted, on_conflict="code").update) == 2
+    assert sync(wanted) == Plan(unchanged=3)
+
+
 def test_solar_rows_are_found_again() -> None:
     SolarSchedule.objects.create(event="sunset", latitude="52.52", longitude="13.405")
     sync({"it": add(schedule=solar("sunset", 52.52, 13.405))})
@@ -513,3 +532,35 @@ def test_two_thousand_rows_are_updated_in_few_queries(django_assert_max_num_quer
     with django_assert_max_num_queries(12):
         assert sync(second) == Plan(unchanged=2000)
     assert IntervalSchedule.objects.count() == 50
+
+
+TASKS = [(f"n{number}", "%s", f"[{number}]", LATER if number % 2 else None, number % 3 == 0) for number in range(300)]
+MANAGED: list[tuple[Any, ...]] = [(f"n{number}", "", NOW, {"é": [number, None, "%s"]}, {}) for number in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "rows"),
+    [
+        (PeriodicTask, ("name", "task", "args", "expires", "enabled"), TASKS),
+        (ManagedSchedule, ("name", "fingerprint", "applied_at", "applied", "options"), MANAGED),
+    ],
+)
+@time_machine.travel(NOW, tick=False)
+def test_new_rows_are_what_djangos_own_bulk_create_writes(
+    model: type[Model], names: tuple[str, ...], rows: list[tuple[Any, ...]], django_assert_max_num_queries: Any
+) -> None:
+    """Every column, those that nobody names too, and in as many statements."""
+
+    def written() -> list[dict[str, Any]]:
+        return [{**row, "id": None} for row in model._default_manager.order_by("pk").values()]
+
+    with CaptureQueriesContext(connection) as its_own:
+        model._default_manager.bulk_create([model(**dict(zip(names, row, strict=True))) for row in rows])
+    expected = written()
+    model._default_manager.all().delete()
+    with django_assert_max_num_queries(len(its_own)):
+        insert(model, names, rows, using="default")
+    assert written() == expected
+    assert len(expected) == 300
+    with django_assert_max_num_queries(0):
+        insert(model, names, [], using="default")

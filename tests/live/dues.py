@@ -59,9 +59,9 @@ def schedule(project: Project, *, number: int, slowest: int, misfires: tuple[str
     project.python(SCHEDULES.format(number=number, slowest=slowest, misfires=misfires))
 
 
-def start(project: Project, number: int) -> list[Process]:
+def start(project: Project, number: int, **env: str) -> list[Process]:
     """Start several beats and wait until each knows who leads."""
-    beats = [project.start("run_beat") for _ in range(number)]
+    beats = [project.start("run_beat", **env) for _ in range(number)]
     for beat in beats:
         beat.wait_for_line(r"(Leading as|Standing by)", seconds=60)
     return beats

@@ -6,7 +6,13 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery
-from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
 from django_celery_results.models import TaskResult
 
 from maintenance.beat import due
@@ -100,6 +106,32 @@ def test_an_edited_interval_does_not_send_what_it_would_have_missed(clock: Any, 
     assert dues(sent) == [NOON + n * SECOND for n in (1830, 1840, 1850, 1860)]
 
 
+def test_all_sends_at_most_so_many_and_says_how_many_more_there_were(clock: Any, beat: Scheduler, sent: Sent) -> None:
+    every(10)
+    managed("a", misfire="all:2")
+    beat.tick()
+    clock.shift(45)
+    beat.tick()
+    assert dues(sent) == [NOON + n * SECOND for n in (30, 40)]
+    assert [options["headers"].get("maintenance_missed") for _, options in sent] == [2, None]
+
+
+@pytest.mark.parametrize(("late", "count"), [(30, 1), (30.001, 0)])
+def test_within_leaves_out_what_is_later_and_says_so(
+    clock: Any, beat: Scheduler, sent: Sent, caplog: pytest.LogCaptureFixture, late: float, count: int
+) -> None:
+    every(3600)
+    managed("a", misfire="within:30")
+    beat.tick()
+    clock.shift(3600 + late)
+    beat.tick()
+    skipped = f"'a' was skipped at {(NOON + HOUR).isoformat()}: too late (misfire: within)."
+    assert (len(sent), skipped in caplog.text) == (count, not count)
+    clock.move_to(NOON + 2 * HOUR)
+    beat.tick()
+    assert dues(sent)[-1] == NOON + 2 * HOUR
+
+
 @pytest.mark.parametrize(("late", "count"), [(5, 1), (5.001, 0)])
 def test_skip_leaves_out_what_is_late(clock: Any, beat: Scheduler, sent: Sent, late: float, count: int) -> None:
     every(3600)
@@ -181,6 +213,30 @@ def test_a_crontab_runs_in_its_own_zone(clock: Any, beat: Scheduler, sent: Sent)
     clock.move_to(NOON + 90 * MINUTE)
     beat.tick()
     assert dues(sent) == [NOON + 90 * MINUTE]
+
+
+def test_the_sun_sets_once_a_day(clock: Any, beat: Scheduler, sent: Sent) -> None:
+    where = SolarSchedule.objects.create(event="sunset", latitude=0, longitude=0)
+    PeriodicTask.objects.create(name="a", task="some.task", solar=where)
+    beat.tick()
+    for hours in (6, 7, 30, 31):
+        clock.move_to(NOON + hours * HOUR)
+        beat.tick()
+    first, second = dues(sent)
+    assert 6 * HOUR < first - NOON < 6.5 * HOUR
+    assert abs(second - first - 24 * HOUR) < 2 * MINUTE
+
+
+def test_crontabs_of_every_hour_are_waited_for(clock: Any, beat: Scheduler, sent: Sent) -> None:
+    for hour in range(24):
+        crontab = CrontabSchedule.objects.create(minute="0", hour=str(hour))
+        PeriodicTask.objects.create(name=f"{hour}", task="some.task", crontab=crontab)
+    beat.tick()
+    assert len(beat.schedule) == 24
+    for _ in range(24):
+        clock.shift(3600)
+        beat.tick()
+    assert [name for name, _ in sent] == [f"{hour % 24}" for hour in range(13, 37)]
 
 
 def test_celerys_starting_deadline_holds_for_crontabs(clock: Any, app: Celery, sent: Sent) -> None:

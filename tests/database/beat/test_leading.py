@@ -1,16 +1,18 @@
 """Only the leader sends, and each record once: standbys, dead leaders, outages, a stop in mid-tick."""
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 from celery import Celery
 from django.db import OperationalError
 from django_celery_beat.models import PeriodicTask
+from kombu.transport.memory import Transport
 
 from maintenance import lease
-from maintenance.beat import due, ledger
-from maintenance.beat.leader import NAME
+from maintenance.beat import due, ledger, outbox
+from maintenance.beat.leader import NAME, Leader
 from maintenance.beat.scheduler import Scheduler, UnleasedScheduler
 from maintenance.beat.sending import Sender
 from maintenance.models import Dispatch, Lease
@@ -186,3 +188,99 @@ def test_without_a_lease_it_sends_beside_another_leader(clock: Any, app: Celery,
 @pytest.mark.parametrize(("interval", "limit"), [(5, 60), (30, 60), (31, 62), (300, 600)])
 def test_the_watchdog_waits_a_minute_or_two_loops(app: Celery, interval: int, limit: int) -> None:
     assert Scheduler(app=app, lazy=True, max_interval=interval)._watchdog.limit == limit
+
+
+def test_the_lease_is_renewed_by_a_third_of_its_time_and_sure_for_no_longer_than_that() -> None:
+    at = [0.0]
+    leader = Leader(ttl=15 * SECOND, using="default", clock=lambda: at[0])
+    assert (leader.patience, leader.sure, leader.lead()) == (5, False, True)
+    at[0] = 5.0
+    assert leader.lead()
+    sure = []
+    for at[0] in (19.999, 20.0):
+        sure.append(leader.sure)
+    assert sure == [True, False]
+    assert leader.lead()
+    Lease.objects.update(holder="another beat")
+    at[0] = 22.0
+    assert leader.lead(), "nobody asks so often"
+    at[0] = 25.0
+    assert (leader.lead(), leader.sure) == (False, False)
+
+
+def test_the_record_and_the_row_are_written_together_or_not_at_all(
+    clock: Any, beat: Scheduler, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every(10)
+    beat.tick()
+    clock.shift(10)
+
+    def locked(*args: object) -> None:
+        raise OperationalError("database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "_advance", locked)
+        assert beat.tick() == 1.0
+    assert (sent, Dispatch.objects.count(), PeriodicTask.objects.get().last_run_at) == ([], 0, None)
+    beat.tick()
+    assert dues(sent) == [NOON + 10 * SECOND]
+
+
+@pytest.mark.parametrize(("seconds", "batches"), [(60, [50, 50, 20]), (0, [1] * 120)])
+def test_what_was_sent_is_marked_after_50_messages_or_a_while(
+    clock: Any,
+    beat: Scheduler,
+    sent: Sent,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    batches: list[int],
+) -> None:
+    assert outbox.MARK_EVERY == 0.1
+    marked: list[int] = []
+    really = ledger.mark_sent
+
+    def mark(task_ids: Collection[str], **how: Any) -> None:
+        marked.append(len(task_ids))
+        really(task_ids, **how)
+
+    monkeypatch.setattr(ledger, "mark_sent", mark)
+    monkeypatch.setattr(outbox, "MARK_EVERY", seconds)
+    for number in range(120):
+        every(10, f"{number}")
+    beat.tick()
+    clock.shift(10)
+    beat.tick()
+    assert (len(sent), marked, Dispatch.objects.count()) == (120, batches, 0)
+
+
+def test_everything_is_sent_over_one_connection(clock: Any, app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Transport] = []
+    really = Transport.establish_connection
+
+    def establish(self: Transport) -> Any:
+        opened.append(self)
+        return really(self)
+
+    monkeypatch.setattr(Transport, "establish_connection", establish)
+    for number in range(20):
+        every(10, f"{number}")
+    beat = Scheduler(app=app, lazy=True)
+    beat.tick()
+    for _ in range(2):
+        clock.shift(10)
+        beat.tick()
+    assert len(opened) == 1
+    with app.connection_for_read() as connection:
+        assert connection.SimpleQueue("celery").qsize() == 40
+    beat.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "setting", "pause"), [({}, {}, 2.5), ({"max_interval": 1}, {}, 1), ({}, {"beat_max_loop_interval": 2}, 2)]
+)
+def test_it_looks_again_after_max_interval_at_the_latest(
+    clock: Any, app: Celery, sent: Sent, given: dict[str, int], setting: dict[str, int], pause: float
+) -> None:
+    every(3600)
+    app.conf.update(setting)
+    assert Scheduler(app=app, lazy=True, **given).tick() == pause

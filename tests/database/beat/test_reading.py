@@ -1,12 +1,13 @@
 """What beat reads: changes, corrupt rows, kept options, the built-in cleanup."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from celery import Celery
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks, SolarSchedule
 
 from maintenance.beat.scheduler import Scheduler
 from maintenance.models import Dispatch
@@ -85,6 +86,22 @@ def test_a_disabled_row_is_not_sent_even_without_a_change_mark(clock: Any, beat:
     assert (sent, Dispatch.objects.count()) == ([], 0)
 
 
+def test_a_bulk_update_that_leaves_no_mark_is_noticed_after_five_minutes(
+    clock: Any, beat: Scheduler, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = [0.0]
+    monkeypatch.setattr(beat._changes, "_clock", lambda: at[0])
+    every(3600)
+    beat.tick()
+    PeriodicTask.objects.update(queue="other")
+    at[0] = 299.9
+    beat.tick()
+    assert "queue" not in beat.schedule["a"].options
+    at[0] = 300.0
+    beat.tick()
+    assert beat.schedule["a"].options["queue"] == "other"
+
+
 def test_a_reset_row_starts_anew(clock: Any, beat: Scheduler, sent: Sent) -> None:
     every(10, last_run_at=NOON)
     beat.tick()
@@ -137,6 +154,34 @@ def test_a_corrupt_crontab_is_reported_and_the_others_run(
     beat.tick()
     assert [name for name, _ in sent] == ["good"]
     assert "Schedule 'bad' cannot be used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"interval": lambda: IntervalSchedule.objects.create(every=5, period="fortnights")},
+        {"interval": lambda: IntervalSchedule.objects.create(every=2**31 - 1, period="days")},
+        {"solar": lambda: SolarSchedule.objects.create(event="moonrise", latitude=0, longitude=0)},
+        {},
+    ],
+)
+def test_a_schedule_that_nobody_can_read_is_reported_and_the_others_run(
+    clock: Any,
+    beat: Scheduler,
+    sent: Sent,
+    caplog: pytest.LogCaptureFixture,
+    schedule: dict[str, Callable[[], Any]],
+) -> None:
+    every(10, "good")
+    bad = every(5, "bad")
+    PeriodicTask.objects.filter(pk=bad.pk).update(
+        **{"interval": None} | {kind: make() for kind, make in schedule.items()}
+    )
+    beat.tick()
+    clock.shift(10)
+    beat.tick()
+    assert [name for name, _ in sent] == ["good"]
+    assert caplog.text.count("Schedule 'bad' cannot be used: ") == 1
 
 
 def test_an_interval_that_never_rests_is_reported(
