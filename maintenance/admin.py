@@ -9,7 +9,6 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 
 from . import models
-from .operations import views
 
 
 @admin.register(models.Operations)
@@ -18,6 +17,9 @@ class OperationsAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # not subscri
 
     def get_urls(self) -> list[URLPattern]:
         """Return the page's own URLs only."""
+        # Not above: every command imports this module, and the page all that it shows, checks and their clients too.
+        from .operations import views
+
         return [
             path("", self._wrapped(views.show), name="maintenance_operations_changelist"),
             path("failure/<str:task_id>/", self._wrapped(views.failure), name="maintenance_operations_failure"),
@@ -26,7 +28,7 @@ class OperationsAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # not subscri
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the user may see the page."""
-        return request.user.has_perm(views.VIEW)
+        return request.user.has_perm(models.Operations.VIEW)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Return whether the admin's index shows it."""

@@ -113,6 +113,8 @@ class Alert(models.Model):
 class Operations(models.Model):
     """No table: what the permissions of the ops page, and its place in the admin, belong to."""
 
+    VIEW, RUN = "maintenance.view_operations", "maintenance.run_operations"
+
     class Meta:
         managed = False
         default_permissions = ()

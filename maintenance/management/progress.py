@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from typing import TextIO, cast
 
 from django.core.management.base import OutputWrapper
-from rich.console import Console
-from rich.progress import Progress
 
 
 @contextmanager
@@ -17,6 +15,10 @@ def bar(
     if quiet or not terminal.isatty():
         yield lambda number: None
         return
+    # Not above: it takes a tenth of a second, for nothing where there is no terminal.
+    from rich.console import Console
+    from rich.progress import Progress
+
     console = Console(file=cast(TextIO, terminal), no_color=no_color or None, highlight=False)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(what, total=total())

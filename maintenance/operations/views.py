@@ -19,12 +19,12 @@ from ..health import runner
 from ..management import backups as planning
 from ..management import health
 from ..management.found import celery_app
+from ..models import Operations
 from ..results import history
 from ..schedules.moments import aware
 from . import page
 from .actions import ACTIONS, Action, Target, places
 
-VIEW, RUN = "maintenance.view_operations", "maintenance.run_operations"
 # Seconds that workers have to answer.
 _WORKERS_WAIT: Final = 0.5
 _TEMPLATES = "admin/maintenance/operations"
@@ -33,7 +33,7 @@ _HOME = "admin:maintenance_operations_changelist"
 
 def show(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     """Answer with the page; with only its live part where htmx asks for it."""
-    _require(request, VIEW)
+    _require(request, Operations.VIEW)
     query = request.GET
     search = query.get("q", "").replace("\0", "").strip()[:200]
     wanted = page.Wanted(query.get("p", "1"), search, query.get("only", ""))
@@ -49,7 +49,7 @@ def show(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     except MaintenanceError as error:
         context["trouble"] = str(error)
     context |= {
-        "may_run": request.user.has_perm(RUN),
+        "may_run": request.user.has_perm(Operations.RUN),
         "refreshes": query.get("refresh") != "off",
         "with_htmx": apps.is_installed("django_htmx"),
         "choices": (("", "All"), ("enabled", "Enabled"), ("disabled", "Disabled")),
@@ -80,12 +80,12 @@ def act(request: HttpRequest, context: dict[str, Any], *, name: str) -> HttpResp
 
 def failure(request: HttpRequest, context: dict[str, Any], *, task_id: str) -> HttpResponse:
     """Answer with what a failed task left behind."""
-    _require(request, VIEW)
+    _require(request, Operations.VIEW)
     known = apps.is_installed("django_celery_results") and "\0" not in task_id
     found = history.failure(task_id) if known else None
     if found is None:
         raise Http404(f"No failed task has the id {task_id!r}.")
-    context |= {"title": "Failed task", "failure": found, "may_run": request.user.has_perm(RUN)}
+    context |= {"title": "Failed task", "failure": found, "may_run": request.user.has_perm(Operations.RUN)}
     return TemplateResponse(request, f"{_TEMPLATES}/failure.html", context)
 
 
@@ -119,8 +119,8 @@ def _downloaded(request: HttpRequest, target: Target) -> FileResponse:
 
 
 def _known(request: HttpRequest, name: str) -> Action:
-    _require(request, VIEW)
-    _require(request, RUN)
+    _require(request, Operations.VIEW)
+    _require(request, Operations.RUN)
     if name not in ACTIONS:
         raise Http404(f"There is no action {name!r}.")
     if ACTIONS[name].superuser and not getattr(request.user, "is_superuser", False):
