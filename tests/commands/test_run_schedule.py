@@ -56,6 +56,16 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return calls
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "why"),
+    [("args", "{", "its args '{' are no JSON list"), ("headers", "[]", "its headers '[]' are no JSON object")],
+)
+def test_a_corrupt_row_is_named_and_not_sent(run: Run, sent: list[Any], column: str, value: str, why: str) -> None:
+    PeriodicTask.objects.update(**{column: value})
+    err = f"CommandError: The schedule 'it' cannot be sent: {why}. Mend it in the admin.\n"
+    assert (run("run_schedule", "it"), sent) == (("", err, 1), [])
+
+
 def test_it_sends_what_beat_sends_and_prints_the_id(run: Run, row: PeriodicTask, sent: list[Any]) -> None:
     assert run("run_schedule", "it") == ("the-id\n", "", 0)
     beats = ModelEntry(row)

@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, Model, When
 from django.test.utils import CaptureQueriesContext
+from django.utils.timezone import make_naive
 from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -78,6 +79,17 @@ def test_every_kind_is_written_once_and_means_the_same_when_read() -> None:
         row.scheduler.full_clean()
     zones = CrontabSchedule.objects.values_list("timezone", flat=True)
     assert {str(zone) for zone in zones} == {"Europe/Berlin"}
+
+
+def test_without_time_zones_the_tables_hold_naive_times_of_the_same_meaning(settings: Any) -> None:
+    settings.USE_TZ = False
+    start = {"interval": Schedule(start_time=LATER)}
+    sync(EVERY_KIND, now=make_naive(NOW), extras=start)
+    assert PeriodicTask.objects.get(name="interval").start_time == make_naive(LATER)
+    assert PeriodicTask.objects.get(name="clocked").expires == make_naive(LATER + timedelta(days=1))
+    assert ClockedSchedule.objects.get().clocked_time == make_naive(LATER)
+    assert {row.applied_at for row in ManagedSchedule.objects.all()} == {make_naive(NOW)}
+    assert sync(EVERY_KIND, now=make_naive(LATER), extras=start) == Plan(unchanged=5)
 
 
 def test_beat_sends_what_was_declared() -> None:

@@ -3,9 +3,12 @@
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
+import time_machine
 from celery import Celery
+from django.utils.timezone import make_naive
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -38,6 +41,20 @@ def test_what_is_due_is_sent_recorded_and_marked(clock: Any, beat: Scheduler, se
     assert sent == [("a", options)]
     row.refresh_from_db()
     assert (row.last_run_at, row.total_run_count, Dispatch.objects.count()) == (at, 1, 0)
+
+
+def test_without_time_zones_the_due_times_are_the_same(app: Celery, sent: Sent, settings: Any) -> None:
+    settings.USE_TZ = False
+    with time_machine.travel(NOON.astimezone(ZoneInfo(settings.TIME_ZONE)), tick=False) as clock:
+        every(10, expires=make_naive(NOON + 25 * SECOND))
+        beat = Scheduler(app=app, lazy=True)
+        for _ in range(3):
+            beat.tick()
+            clock.shift(10)
+        assert PeriodicTask.objects.get().last_run_at == make_naive(NOON + 20 * SECOND)
+        beat.tick()
+    assert dues(sent) == [NOON + n * SECOND for n in (10, 20)]
+    assert not PeriodicTask.objects.get().enabled
 
 
 def test_due_times_stay_on_the_grid_when_beat_is_late(clock: Any, beat: Scheduler, sent: Sent) -> None:
