@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 
+# Django 6 wants addresses only.
+ADMINS: list[Any] = ["ann@example.com" if django.VERSION >= (6,) else ("Ann", "ann@example.com")]
 Outcome = tuple[str, str, int]
 
 

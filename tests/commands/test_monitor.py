@@ -12,7 +12,7 @@ from maintenance import tasks
 from maintenance.health import checkup
 from maintenance.health.base import Check, Figure
 from maintenance.models import CheckState
-from tests.conftest import Outcome
+from tests.conftest import ADMINS, Outcome
 
 Run = Callable[..., Outcome]
 pytestmark = pytest.mark.django_db
@@ -46,7 +46,7 @@ class Needy(Fake):
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Callable[..., None]:
-    settings.ADMINS = [("Ann", "ann@example.com")]
+    settings.ADMINS = ADMINS
     settings.MAINTENANCE = {"HEALTH": {"LOOKS": 1}}
     return lambda *checks: monkeypatch.setattr(checkup, "checks", lambda app, **options: list(checks))
 

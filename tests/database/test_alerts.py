@@ -15,6 +15,7 @@ from maintenance.health import alerts
 from maintenance.health.alerts import Channel, Delivered, Origin
 from maintenance.health.runner import Finding
 from maintenance.models import Alert, CheckState
+from tests.conftest import ADMINS
 from tests.monitor import Monitor
 from tests.servers import free_port
 
@@ -35,7 +36,7 @@ def hook() -> Iterator[Monitor]:
 
 @pytest.fixture(autouse=True)
 def _somebody(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.ADMINS = [("Ann", "ann@example.com")]
+    settings.ADMINS = ADMINS
     monkeypatch.setattr(ping, "SECONDS", 1.0)
     monkeypatch.setattr(ping.send, "__kwdefaults__", {"document": None, "seconds": 1.0})
 
