@@ -117,10 +117,10 @@ def main() -> None:
                 "VAR_DIR": folder,
                 "CELERY_BROKER_URL": "memory://",
             }
-            import django
             from django.core.management import call_command
 
-            django.setup()
+            import opsproject.wsgi  # noqa: F401 - as a server starts
+
             call_command("migrate", verbosity=0)
             fill(given.schedules, given.results)
             print(f"{describe()}; PostgreSQL, {given.schedules:,} schedules, {given.results:,} results")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from django.core.management import call_command
 
 from tests.processes import ROOT
@@ -26,3 +27,10 @@ def test_commands_start_without_the_packages_that_they_do_not_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (done.stdout, done.stderr) == ("\n", "")
+
+
+@pytest.mark.parametrize("server", ["wsgi", "asgi"])
+def test_a_server_has_imported_its_views_before_the_first_request(server: str) -> None:
+    code = f"import sys, opsproject.{server}\nprint('maintenance.operations.views' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("True\n", "")
