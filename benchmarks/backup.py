@@ -29,9 +29,14 @@ WORDS = 200
 TARGETS = {"sqlite": (1.3, 0.2, 50), "postgresql": (1.6, 0.4, 100), "mysql": (1.5, 0.35, 100)}
 SETTINGS = """
 from opsproject.settings import *
-from opsproject.settings import INSTALLED_APPS, MAINTENANCE, STORAGES, VAR_DIR
-INSTALLED_APPS = [*INSTALLED_APPS, "dbbackup"]
+from opsproject.settings import MAINTENANCE
 MAINTENANCE = {**MAINTENANCE, "BACKUPS": {"KEEP_LAST": 2}}
+"""
+# Apart, so that our commands do not import dbbackup's app.
+PEER_SETTINGS = """
+from bench_settings import *
+from bench_settings import INSTALLED_APPS, STORAGES, VAR_DIR
+INSTALLED_APPS = [*INSTALLED_APPS, "dbbackup"]
 _PLACE = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR_DIR / "dbbackup"}}
 STORAGES = {**STORAGES, "dbbackup": _PLACE}
 """
@@ -164,6 +169,7 @@ def measure(engine: str, megabytes: int, runs: int) -> None:
         folder = Path(name)
         folder.chmod(0o755)
         (folder / "bench_settings.py").write_text(SETTINGS)
+        (folder / "peer_settings.py").write_text(PEER_SETTINGS)
         python, manage = sys.executable, str(ROOT / "manage.py")
         with database(engine, folder) as (live, url, tool):
             env = {
@@ -194,7 +200,7 @@ def measure(engine: str, megabytes: int, runs: int) -> None:
                     walls[key].append(timed(contender, env))
                     works[key].append(worked() - before)
             for _ in range(min(runs, 3)):
-                walls["dbbackup"].append(timed(peer, env))
+                walls["dbbackup"].append(timed(peer, {**env, "DJANGO_SETTINGS_MODULE": "peer_settings"}))
                 shutil.rmtree(folder / "var" / "dbbackup", ignore_errors=True)
             at, cpu = ({key: median(found) for key, found in each.items()} for each in (walls, works))
             newest = max((folder / "var" / "backups").glob("*.zst"), key=lambda path: path.stat().st_mtime)

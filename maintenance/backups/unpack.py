@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, cast
 
 import zstandard
 from django.core.files.storage import Storage
@@ -11,9 +11,8 @@ from django.core.files.storage import Storage
 from . import crypt
 from .errors import Damaged, IdentityMissing, IdentityRefused, StorageUnreadable
 from .manifest import Manifest
-from .streams import behind
+from .streams import CHUNK, behind
 
-CHUNK: Final = 1 << 20
 Sink = Callable[[bytes], object]
 Progress = Callable[[int], object]
 """Is told how many stored bytes were read."""
