@@ -49,7 +49,7 @@ class Sent:
 
 
 def send(name: str, *, app: Celery, broker: str, using: str) -> Sent:
-    """Send the schedule ``name``, enabled or not. Raises UnknownSchedule, Unsendable, Unavailable (the ``broker``)."""
+    """Send the schedule ``name``, enabled or not. Raises UnknownSchedule, Unsendable, Unavailable."""
     rows = PeriodicTask.objects.using(using)
     row = rows.filter(name=name).values("name", *messages.COLUMNS).first()
     if row is None:
@@ -64,6 +64,8 @@ def send(name: str, *, app: Celery, broker: str, using: str) -> Sent:
         outcome = sender.publish(message)
     except BrokerTrouble as error:
         raise Unavailable(service=f"The broker {broker}", reason=str(error)) from error
+    except RuntimeError as error:  # Celery's, where the Redis that keeps results is down
+        raise Unavailable(service="The result store", reason=" ".join(str(error).split()).rstrip(".")) from error
     finally:
         sender.close()
     return Sent(name, message["task"], outcome.id, outcome)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from celery import Celery
+from celery.result import denied_join_result
 
 from . import messages
 from .ledger import Record
@@ -22,7 +23,10 @@ class Sender:
 
     def send(self, record: Record) -> None:
         """Publish a recorded message once; see publish. Nothing is retried: the record stays until it is sent."""
-        self.publish(record.message, task_id=record.task_id)
+        # Nobody here waits for a result. Else Celery would subscribe to each in a Redis that keeps results, and
+        # fail where that is down, though the broker lives.
+        with denied_join_result():
+            self.publish(record.message, task_id=record.task_id)
 
     def publish(self, message: messages.Message, **delivery: Any) -> Any:
         """Publish a message once and return its AsyncResult.

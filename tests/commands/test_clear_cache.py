@@ -50,6 +50,7 @@ def client(server: Valkey) -> Iterator["redis.Redis"]:
 @pytest.fixture
 def url(server: Valkey, monkeypatch: pytest.MonkeyPatch, settings: Any) -> str:
     """Point the tests' Celery app at database 0 and return the server's URL without a database."""
+    assert app.backend, "made now, as Celery keeps the first one: other tests' results do not live in this server"
     monkeypatch.setitem(app.conf, "broker_url", server.url)
     monkeypatch.setitem(app.conf, "result_backend", f"redis://localhost:{server.port}/2")
     settings.MAINTENANCE = {"WORKER": {"APP": "tests"}}

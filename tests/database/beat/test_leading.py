@@ -12,11 +12,13 @@ from django_celery_beat.models import PeriodicTask
 from kombu.transport.memory import Transport
 
 from maintenance import lease
-from maintenance.beat import due, ledger, outbox
+from maintenance.beat import due, ledger, now, outbox
 from maintenance.beat.leader import NAME, Leader
 from maintenance.beat.scheduler import Scheduler, UnleasedScheduler
 from maintenance.beat.sending import Sender
+from maintenance.errors import Unavailable
 from maintenance.models import Dispatch, Lease
+from tests.servers import free_port
 
 from .rows import HOUR, NOON, SECOND, Sent, dues, every, managed
 
@@ -276,6 +278,25 @@ def test_everything_is_sent_over_one_connection(clock: Any, app: Celery, monkeyp
     with app.connection_for_read() as connection:
         assert connection.SimpleQueue("celery").qsize() == 40
     beat.close()
+
+
+def test_a_result_store_that_is_down_does_not_concern_beat(clock: Any) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    app = Celery("elsewhere", broker="memory://", backend=nowhere, set_as_current=False)
+    app.conf.update(
+        task_default_queue="elsewhere", result_backend_transport_options={"retry_policy": {"max_retries": 0}}
+    )
+    every(10, "one")
+    beat = Scheduler(app=app, lazy=True)
+    beat.tick()
+    clock.shift(10)
+    beat.tick()
+    with app.connection_for_read() as connection:
+        assert connection.SimpleQueue("elsewhere").qsize() == 1
+    assert not Dispatch.objects.exists()
+    beat.close()
+    with pytest.raises(Unavailable, match="The result store is unavailable: Retry limit exceeded"):
+        now.send("one", app=app, broker="memory://", using="default")
 
 
 @pytest.mark.parametrize(
