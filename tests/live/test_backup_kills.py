@@ -58,12 +58,12 @@ def test_a_run_that_is_killed_at_any_moment_is_never_seen_and_is_swept(live: tup
     project.manage("backup")
     lasts = time.monotonic() - began
     connection = database.connect()
-    for _ in range(kills):
+    # Not a synchronisation: any moment will do. The first comes while the run is certainly at work.
+    for pause in [0.0, *(random.uniform(0, lasts / 3) for _ in range(kills - 1))]:
         process = project.start("backup")
         ended = process.popen.poll
         wait_for(lambda ended=ended: list(backups.glob(STAGING)) or ended() is not None, every=0.002)  # type: ignore[misc]
-        # Not a synchronisation: any moment will do.
-        time.sleep(random.uniform(0, lasts / 3))
+        time.sleep(pause)
         process.close()
         wait_for(lambda: not project.pids(), seconds=10, about="the end of the dump programs of a killed backup")
         left += len(list(backups.glob(STAGING)))
