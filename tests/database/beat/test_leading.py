@@ -266,6 +266,8 @@ def test_everything_is_sent_over_one_connection(clock: Any, app: Celery, monkeyp
             opened.append(self)
         return really(self)
 
+    with app.connection_for_read() as connection:
+        connection.SimpleQueue("celery").clear()  # of what other tests sent
     monkeypatch.setattr(Transport, "establish_connection", establish)
     for number in range(20):
         every(10, f"{number}")
